@@ -1,0 +1,96 @@
+"""Request bodies: strict JSON into strict pydantic models, every problem in one answer."""
+
+from collections.abc import Mapping
+from typing import IO, Any, TypeVar
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from pydantic import BaseModel, ConfigDict, ValidationError
+from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.request import Request
+
+from cineflow.core import strict_json
+from cineflow.core.errors import Invalid, PayloadTooLarge, problem, problems_of
+
+
+class Body(BaseModel):
+    """Base of request bodies: an unknown field or a near-miss type is a mistake worth telling."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+BodyType = TypeVar("BodyType", bound=Body)
+
+
+class StrictJSONParser(BaseParser):
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        assert parser_context is not None
+        # `.body` and not the stream: it is where Django refuses a body that is too large for memory.
+        raw: bytes = parser_context["request"]._request.body
+        if not raw.strip():
+            return {}
+        try:
+            return strict_json.parse(raw)
+        except strict_json.StrictJSONError as error:
+            raise Invalid(error.problems) from error
+
+
+class UploadParser(MultiPartParser):
+    """Multipart forms no larger than an upload may be; refuses by the declared length, before reading."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        assert parser_context is not None
+        refuse_too_large(int(parser_context["request"].META.get("CONTENT_LENGTH") or 0), stream)
+        return super().parse(stream, media_type, parser_context)
+
+
+_FORM_OVERHEAD = 64 * 1024
+_DRAIN_AT_MOST = 256 * 1024 * 1024
+
+
+def refuse_too_large(length: int, stream: IO[bytes]) -> None:
+    """413 for a body past `MAX_UPLOAD_BYTES`.
+
+    The body is read to its end and thrown away (up to a bound): a server that answers and hangs up
+    in the middle of an upload gives its client a broken pipe instead of the answer.
+    """
+    if length <= settings.MAX_UPLOAD_BYTES + _FORM_OVERHEAD:
+        return
+    left = min(length, _DRAIN_AT_MOST)
+    while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
+        left -= len(chunk)
+    raise _too_large()
+
+
+def uploaded_file(request: Request) -> UploadedFile:
+    """The file in the form's field `file`."""
+    data = request.data
+    found = request.FILES.get("file")
+    if found is None:
+        given = "a text value" if isinstance(data, Mapping) and "file" in data else "nothing"
+        raise Invalid([problem(["file"], f"Send the file in the form field 'file'; it holds {given}.", "missing")])
+    if (found.size or 0) > settings.MAX_UPLOAD_BYTES:
+        raise _too_large()
+    return found
+
+
+def _too_large() -> PayloadTooLarge:
+    return PayloadTooLarge(f"The upload is larger than {settings.MAX_UPLOAD_BYTES} bytes (MAX_UPLOAD_BYTES).")
+
+
+def read_body(request: Request, model: type[BodyType]) -> BodyType:
+    """The request's JSON as `model`; no body at all counts as `{}`."""
+    if request.content_type and not isinstance(request.data, Mapping):
+        raise Invalid([problem([], "The body must be a JSON object.", "object_type")])
+    try:
+        return model.model_validate(dict(request.data))
+    except ValidationError as error:
+        raise Invalid(problems_of(error)) from error
+
+

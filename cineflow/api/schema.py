@@ -1,0 +1,57 @@
+"""The OpenAPI document: every operation with the errors that it can answer."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from rest_framework import serializers
+
+from cineflow.api.errors import envelope
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """One fault of a request: where, what, and a stable word for it."""
+
+    loc = serializers.ListField(child=serializers.JSONField(), help_text="Keys and indexes that lead to the fault.")
+    msg = serializers.CharField()
+    type = serializers.CharField()
+
+
+class ErrorDetailsSerializer(serializers.Serializer[Any]):
+    errors = ProblemSerializer(many=True, required=False)
+    possibly_billed = serializers.BooleanField(required=False)
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """The envelope of every error."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    details = ErrorDetailsSerializer(required=False)
+
+
+_WITH_BODY = ("POST", "PATCH", "PUT")
+
+
+class Schema(AutoSchema):
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        for status in self._error_statuses():
+            bodies.setdefault(str(status), self._error_body(status, direction))
+        return bodies
+
+    def _error_statuses(self) -> list[int]:
+        statuses = [400, 401, 503]
+        if "{" in self.path:
+            statuses.append(404)
+        if self.method in _WITH_BODY:
+            statuses += [413, 415]
+        if self.method != "GET":
+            statuses.append(403)
+        return sorted([*statuses, *getattr(self.view, "more_errors", {}).get(self.method, [])])
+
+    def _error_body(self, status: int, direction: Any) -> Any:
+        body = envelope(status)
+        example = OpenApiExample(body["code"], value=body, response_only=True, status_codes=[str(status)])
+        described = OpenApiResponse(ErrorSerializer, description=body["message"], examples=[example])
+        return self._get_response_for_code(described, str(status), direction=direction)

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+# Imported for its effect: the Celery app must exist before the entry points bind to it.
+from cineflow import celery as celery  # noqa: PLC0414
+
+
+class CineflowConfig(AppConfig):
+    name = "cineflow"

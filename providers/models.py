@@ -1,0 +1,111 @@
+"""The catalogue: who can generate what, at which price, and how hard we may push them.
+
+All of it is data, seeded by a migration and edited in the admin. Keys are not: they come from the environment.
+"""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+DURATIONS = (4, 8, 10, 12, 15, 25)
+RESOLUTIONS = ("horizontal", "vertical")
+
+_RANK = [MinValueValidator(1), MaxValueValidator(100)]
+
+
+class Provider(models.Model):
+    """A video API, and our account there."""
+
+    id = models.SlugField(primary_key=True, max_length=64)
+    display_name = models.CharField(max_length=255)
+    enabled = models.BooleanField(default=True)
+    priority = models.PositiveSmallIntegerField(default=50, validators=_RANK, help_text="Lower is asked first.")
+    weight = models.PositiveSmallIntegerField(default=10, validators=_RANK)
+    supports_image_to_video = models.BooleanField(default=True)
+    supported_durations = models.JSONField(default=list)
+    supported_resolutions = models.JSONField(default=list)
+    supports_pro = models.BooleanField(default=True)
+    max_in_flight = models.PositiveIntegerField(null=True, blank=True, help_text="Unfinished jobs at once; empty: no limit.")
+    not_before = models.DateTimeField(null=True, blank=True, help_text="No submit to this account before this time.")
+    hold_reason = models.CharField(max_length=255, blank=True, help_text="Why the account is held.")
+
+    class Meta:
+        ordering = ["priority", "id"]
+
+    def __str__(self) -> str:
+        return self.display_name
+
+
+class VideoModel(models.Model):
+    """A model as users name it; which provider's model does the work is the routes' matter."""
+
+    id = models.SlugField(primary_key=True, max_length=64)
+    display_name = models.CharField(max_length=255)
+    description = models.TextField(null=True, blank=True)  # noqa: DJ001 - the API's clients see null
+    enabled = models.BooleanField(default=True)
+    priority = models.PositiveSmallIntegerField(default=50, validators=_RANK)
+
+    class Meta:
+        ordering = ["priority", "id"]
+
+    def __str__(self) -> str:
+        return self.display_name
+
+
+class Pro(models.TextChoices):
+    """How a provider's model relates to segments marked `is_pro`."""
+
+    NEVER = "never", "takes no pro segments"
+    ALWAYS = "always", "is a pro model"
+    ON_REQUEST = "on_request", "is told per request"
+
+
+class ProviderModel(models.Model):
+    """A model under the name that its provider knows."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="provider_models")
+    name = models.CharField(max_length=255)
+    pro = models.CharField(max_length=16, choices=Pro.choices, default=Pro.NEVER)
+    price_per_second = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True, help_text="US dollars.")
+    price_as_of = models.DateField(null=True, blank=True)
+    retired_at = models.DateField(null=True, blank=True, help_text="The vendor ends the model on this day.")
+    poll_initial_wait_seconds = models.FloatField(null=True, blank=True)
+    poll_interval_seconds = models.FloatField(null=True, blank=True)
+    max_poll_seconds = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["provider", "name"]
+        constraints = [models.UniqueConstraint(fields=["provider", "name"], name="provider_model_name_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id} {self.name}"
+
+
+class Route(models.Model):
+    """A model may be made by this provider's model; `position` orders those of one provider."""
+
+    model = models.ForeignKey(VideoModel, on_delete=models.CASCADE, related_name="routes")
+    provider_model = models.ForeignKey(ProviderModel, on_delete=models.CASCADE, related_name="routes")
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [models.UniqueConstraint(fields=["model", "provider_model"], name="route_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} by {self.provider_model}"
+
+
+class ClientEvent(models.Model):
+    """What a client saw go wrong on its side."""
+
+    event_id = models.CharField(max_length=255)
+    event_type = models.CharField(max_length=32, db_index=True)
+    received_at = models.DateTimeField(default=timezone.now, db_index=True)
+    body = models.JSONField(help_text="The event as it was sent.")
+
+    class Meta:
+        ordering = ["-received_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.event_id}"

@@ -1,0 +1,281 @@
+"""What the machine does. Rows are the truth; `lifecycle` is the only writer of a status or a phase."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from cineflow.core import ids
+from storyboards.models import Storyboard
+
+
+class Status(models.TextChoices):
+    """Of a task, and of a run as the sum of its tasks."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DOWNLOAD_FAILED = "download_failed"
+    CANCELED = "canceled"
+
+
+ACTIVE = (Status.QUEUED, Status.RUNNING)
+ENDED = (Status.COMPLETED, Status.FAILED, Status.DOWNLOAD_FAILED, Status.CANCELED)
+
+
+class Step(models.TextChoices):
+    """What the engine does next with a task."""
+
+    NONE = "", "nothing"
+    CHECK = "check", "check (dry run)"
+    SUBMIT = "submit"
+    SETTLE = "settle", "wait for the answer to a submit"
+    POLL = "poll"
+    ASK_ONCE = "ask_once", "ask a timed-out job once more"
+    DOWNLOAD = "download"
+
+
+class Phase(models.TextChoices):
+    """Of an attempt, that is of one paid call and the job it made."""
+
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    DOWNLOADING = "downloading"
+    DONE = "done"
+    REJECTED = "rejected", "rejected: surely nothing was created"
+    AMBIGUOUS = "ambiguous", "ambiguous: sent, no usable answer"
+    ABSENT = "absent", "absent: a look-up proved that nothing was created"
+    ABANDONED = "abandoned", "abandoned by a person's decision"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+LIVE = (Phase.SENDING, Phase.ACCEPTED, Phase.AMBIGUOUS, Phase.DOWNLOADING)
+IN_FLIGHT = (Phase.SENDING, Phase.ACCEPTED, Phase.AMBIGUOUS)
+
+
+class Run(models.Model):
+    """A storyboard's chosen segments × takes, frozen into tasks."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    storyboard = models.ForeignKey(Storyboard, null=True, on_delete=models.SET_NULL, related_name="runs")
+    # Kept apart from the key above: an ended run outlives its storyboard.
+    storyboard_uuid = models.UUIDField()
+    storyboard_name = models.CharField(max_length=255)
+    model_id = models.CharField(max_length=64)
+    routing_strategy = models.CharField(max_length=16, default="default")
+    provider_id = models.CharField(max_length=64, blank=True, help_text="For the manual strategy.")
+    gen_count = models.PositiveSmallIntegerField(default=1)
+    concurrency = models.PositiveSmallIntegerField(default=3)
+    range = models.TextField(default="all")
+    output_mode = models.CharField(max_length=16, default="centralized")
+    output_path = models.TextField(null=True, blank=True)  # noqa: DJ001 - null in the API
+    output_folder = models.TextField(help_text="Relative to the data folder, or absolute below an output root.")
+    dry_run = models.BooleanField(default=False)
+    force = models.BooleanField(default=False)
+
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED, db_index=True)
+    total_tasks = models.PositiveIntegerField(default=0)
+    queued = models.PositiveIntegerField(default=0)
+    running = models.PositiveIntegerField(default=0)
+    completed = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    download_failed = models.PositiveIntegerField(default=0)
+    canceled = models.PositiveIntegerField(default=0)
+    waiting_reason = models.CharField(max_length=255, blank=True, help_text="What holds its queued tasks.")
+    event_count = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="run_newest"),
+            models.Index(fields=["created_at"], condition=Q(status__in=ACTIVE), name="run_active"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    total_tasks=models.F("queued")
+                    + models.F("running")
+                    + models.F("completed")
+                    + models.F("failed")
+                    + models.F("download_failed")
+                    + models.F("canceled")
+                ),
+                name="run_counts_add_up",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        return ids.show("run", self.id)
+
+
+class Task(models.Model):
+    """One take of one segment."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tasks")
+    segment_uuid = models.UUIDField(help_text="Not a foreign key: the segment may be deleted.")
+    segment_index = models.PositiveIntegerField()
+    take = models.PositiveSmallIntegerField(default=1)
+    snapshot = models.JSONField(help_text="The segment as it was when the task was made or last retried.")
+    full_prompt = models.TextField()
+    fingerprint = models.CharField(max_length=64, help_text="Of everything that decides how the take looks.")
+
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    step = models.CharField(max_length=16, choices=Step.choices, blank=True, default=Step.NONE)
+    due_at = models.DateTimeField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    fence = models.PositiveBigIntegerField(default=0, help_text="Rises with every claim; a write must know it.")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    waiting_reason = models.CharField(max_length=255, blank=True)
+
+    attempt_count = models.PositiveSmallIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(default=0, help_text="Attempts since the task was made or last retried.")
+    errors_in_a_row = models.PositiveSmallIntegerField(default=0, help_text="Of polls or downloads.")
+    failed_providers = models.JSONField(default=list, help_text="Not asked again until a retry.")
+    provider_id = models.CharField(max_length=64, blank=True)
+    provider_model_id = models.CharField(max_length=255, blank=True)
+    routing = models.JSONField(null=True, blank=True, help_text="The candidates, and why each was or was not taken.")
+    progress = models.PositiveSmallIntegerField(null=True, blank=True)
+    error_code = models.CharField(max_length=32, blank=True)
+    error_msg = models.TextField(blank=True)
+    retryable = models.BooleanField(null=True, blank=True)
+    possibly_billed = models.BooleanField(default=False)
+    video = models.ForeignKey("VideoFile", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["segment_index", "take", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "segment_index", "take"], name="take_is_unique"),
+            models.CheckConstraint(
+                condition=Q(status__in=ACTIVE) & ~Q(step="") & Q(due_at__isnull=False)
+                | Q(status__in=ENDED, step="", due_at__isnull=True),
+                name="only_active_tasks_are_due",
+            ),
+            models.CheckConstraint(condition=Q(status=Status.FAILED) | Q(possibly_billed=False), name="only_failed_possibly_billed"),
+        ]
+        indexes = [
+            models.Index(fields=["step", "due_at"], condition=~Q(step=""), name="task_due"),
+            models.Index(fields=["run", "due_at"], condition=Q(step="submit"), name="task_to_submit"),
+            models.Index(fields=["run", "status"], name="task_run_status"),
+            models.Index(fields=["fingerprint"], condition=Q(video__isnull=False), name="task_reusable"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.segment_index} take {self.take}"
+
+    @property
+    def public_id(self) -> str:
+        return ids.show("task", self.id)
+
+
+class Attempt(models.Model):
+    """One paid submit to one provider. Its id is the token that goes along where a provider takes one."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.SENDING)
+    provider_id = models.CharField(max_length=64)
+    provider_model_id = models.CharField(max_length=255)
+    provider_job_id = models.CharField(max_length=512, null=True, blank=True)  # noqa: DJ001 - unique when present
+    output = models.JSONField(null=True, blank=True, help_text="Where the provider keeps the finished video.")
+    prompt = models.TextField()
+    seconds = models.PositiveSmallIntegerField()
+    sent_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True, help_text="A job not done by then has timed out.")
+    error_code = models.CharField(max_length=32, blank=True)
+    error_msg = models.TextField(blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    possibly_billed = models.BooleanField(default=False)
+    cost = models.DecimalField(max_digits=12, decimal_places=4, null=True, blank=True, help_text="US dollars.")
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "number"], name="attempt_number_is_unique"),
+            models.UniqueConstraint(fields=["task"], condition=Q(phase__in=LIVE), name="one_live_attempt_a_task"),
+            models.UniqueConstraint(
+                fields=["provider_id", "provider_job_id"],
+                condition=Q(provider_job_id__isnull=False),
+                name="a_job_belongs_to_one_attempt",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["run", "provider_id"], condition=Q(phase__in=IN_FLIGHT), name="attempt_in_flight"),
+            models.Index(fields=["provider_id", "finished_at"], name="attempt_latency"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}"
+
+
+class VideoFile(models.Model):
+    """A stored take. Never overwritten; checked, hashed and on disk before this row exists."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="files")
+    attempt = models.ForeignKey(Attempt, null=True, blank=True, on_delete=models.SET_NULL, related_name="files")
+    reused_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    path = models.TextField(help_text="Relative to the data folder, or absolute below an output root.")
+    bytes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    seconds = models.FloatField(null=True, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["created_at", "id"]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Event(models.Model):
+    """The story of a run, append-only and without gaps: what moved, when, and why."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    number = models.PositiveBigIntegerField()
+    task = models.ForeignKey(Task, null=True, blank=True, on_delete=models.CASCADE, related_name="events")
+    attempt_number = models.PositiveSmallIntegerField(null=True, blank=True)
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=32)
+    before = models.CharField(max_length=16, blank=True)
+    after = models.CharField(max_length=16, blank=True)
+    why = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["run", "number"]
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="event_number_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.kind}"
+
+
+class Heartbeat(models.Model):
+    """When a worker's sweep last turned; the readiness check reads the newest."""
+
+    worker = models.CharField(primary_key=True, max_length=128)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return self.worker
