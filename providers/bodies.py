@@ -11,13 +11,11 @@ from providers.catalogue import CONTROL_CHARACTER, MAX_NAME_LENGTH, MAX_NAMES
 
 Item = TypeVar("Item")
 
-_RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def absent() -> Any:
-    """The default of a field that may be left out but not be null.
+    """The default of a field that may be left out; a field that is left out stays as it is.
 
     A factory, because a plain default would stand in the OpenAPI document as what happens then;
     whether the field was sent is read from `model_fields_set`.
@@ -66,7 +64,7 @@ class ProviderPatch(Body):
 
 class ModelPatch(Body):
     display_name: Name = absent()
-    description: Annotated[str, StringConstraints(max_length=4_000)] | None = None
+    description: Annotated[str, StringConstraints(max_length=4_000)] | None = absent()
     enabled: bool = absent()
     provider_map: dict[str, ProviderModelNames] = absent()
 
@@ -83,7 +81,7 @@ def _moment(value: Any) -> Any:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise ValueError("Must be an RFC 3339 date and time, or seconds or milliseconds since 1970.")
+        raise ValueError("Must be an RFC 3339 date and time, or a number: the time since 1970.")
     datetime.fromisoformat(value.upper())  # its ValueError names the part that no calendar has
     return value
 

@@ -33,8 +33,9 @@ def get_model(model_id: str) -> VideoModel:
 
 def with_routes(models: QuerySet[VideoModel]) -> QuerySet[VideoModel]:
     """Two queries for any number of models, and then `provider_map` needs none."""
-    by_rank = ("provider_model__provider__priority", "provider_model__provider_id", "position", "id")
-    routes = Route.objects.select_related("provider_model").order_by(*by_rank)
+    routes = Route.objects.select_related("provider_model").order_by(
+        "provider_model__provider__priority", "provider_model__provider_id", "position", "id"
+    )
     return models.prefetch_related(Prefetch("routes", routes))
 
 
@@ -69,7 +70,7 @@ def change_provider(provider_id: str, fields: Mapping[str, Any]) -> Provider:
 def change_model(
     model_id: str, fields: Mapping[str, Any], *, routes: ProviderMap | None = None
 ) -> VideoModel:
-    """`routes`, when given, replaces the whole map; a provider that is not in it loses its entry."""
+    """`routes`, when given, replaces the whole map: a provider that is not in it has no entry."""
     model = _locked(VideoModel.objects.all(), model_id)
     if routes is not None:
         _check_map(routes)
@@ -138,7 +139,7 @@ def _check_map(routes: ProviderMap) -> None:
     for provider_id, names in routes.items():
         loc = ("provider_map", provider_id)
         if provider_id not in known:
-            problems.append(problem(loc, f"There is no provider '{provider_id}'.", "unknown_provider"))
+            problems.append(problem(loc, "There is no provider of this id.", "unknown_provider"))
         problems += _name_problems(names, loc)
     _refuse(problems)
 

@@ -1,4 +1,7 @@
-"""What the API answers; nothing is written through these."""
+"""What the API answers; nothing is written through these.
+
+`read_only_fields` tells the OpenAPI document that an answer has every field, always.
+"""
 
 from typing import Any
 
@@ -22,6 +25,7 @@ class CapabilitiesSerializer(serializers.ModelSerializer[Provider]):
     class Meta:
         model = Provider
         fields: tuple[str, ...] = _CAPABILITIES
+        read_only_fields: tuple[str, ...] = _CAPABILITIES
 
 
 class ProviderSerializer(CapabilitiesSerializer):
@@ -33,6 +37,7 @@ class ProviderSerializer(CapabilitiesSerializer):
         fields = (
             "id", "display_name", "enabled", "priority", "weight", *_CAPABILITIES, "configured"
         )  # fmt: skip
+        read_only_fields = fields
 
     def get_configured(self, provider: Provider) -> bool:
         return registry.is_configured(provider.pk)
@@ -42,6 +47,7 @@ class ModelSerializer(serializers.ModelSerializer[VideoModel]):
     class Meta:
         model = VideoModel
         fields: tuple[str, ...] = ("id", "display_name", "description", "enabled")
+        read_only_fields: tuple[str, ...] = fields
 
 
 class AdminModelSerializer(ModelSerializer):
@@ -51,6 +57,7 @@ class AdminModelSerializer(ModelSerializer):
 
     class Meta(ModelSerializer.Meta):
         fields = (*ModelSerializer.Meta.fields, "provider_map")
+        read_only_fields = fields
 
     def get_provider_map(self, model: VideoModel) -> dict[str, list[str]]:
         return catalogue.provider_map(model)
@@ -60,6 +67,7 @@ class EventReceiptSerializer(serializers.ModelSerializer[ClientEvent]):
     class Meta:
         model = ClientEvent
         fields = ("event_id", "received_at")
+        read_only_fields = fields
 
 
 class EventReceiptsSerializer(serializers.Serializer[Any]):

@@ -43,6 +43,16 @@ class CatalogueList(generics.ListAPIView[Any]):
     default_order = ("priority", "id")
 
 
+class OneModel(generics.RetrieveAPIView[VideoModel]):
+    def get_object(self) -> VideoModel:
+        return catalogue.get_model(self.kwargs["model_id"])
+
+
+class OneProvider(generics.RetrieveAPIView[Provider]):
+    def get_object(self) -> Provider:
+        return catalogue.get_provider(self.kwargs["provider_id"])
+
+
 @extend_schema(tags=["models"], examples=[_answer(examples.MODEL)])
 class ModelList(CatalogueList):
     """The models that a run can name; by priority unless sorted."""
@@ -52,13 +62,10 @@ class ModelList(CatalogueList):
 
 
 @extend_schema(tags=["models"], examples=[_answer(examples.MODEL)])
-class ModelDetail(generics.RetrieveAPIView[VideoModel]):
+class ModelDetail(OneModel):
     """One model."""
 
     serializer_class = ModelSerializer
-
-    def get_object(self) -> VideoModel:
-        return catalogue.get_model(self.kwargs["model_id"])
 
 
 @extend_schema(tags=["providers"], examples=[_answer(examples.PROVIDER)])
@@ -70,17 +77,14 @@ class ProviderList(CatalogueList):
 
 
 @extend_schema(tags=["providers"], examples=[_answer(examples.PROVIDER)])
-class ProviderDetail(generics.RetrieveAPIView[Provider]):
+class ProviderDetail(OneProvider):
     """One provider. Its key is never shown, only whether there is one."""
 
     serializer_class = ProviderSerializer
 
-    def get_object(self) -> Provider:
-        return catalogue.get_provider(self.kwargs["provider_id"])
-
 
 @extend_schema(tags=["providers"], examples=[_answer(examples.CAPABILITIES)])
-class ProviderCapabilities(ProviderDetail):
+class ProviderCapabilities(OneProvider):
     """What a provider can make."""
 
     serializer_class = CapabilitiesSerializer
@@ -92,8 +96,10 @@ class AdminProviderList(ProviderList):
 
 
 @extend_schema(tags=["administration"], examples=[_answer(examples.PROVIDER)])
-class AdminProviderDetail(ProviderDetail):
+class AdminProviderDetail(OneProvider):
     """One provider and its settings."""
+
+    serializer_class = ProviderSerializer
 
     @extend_schema(
         request=ProviderPatch,
@@ -118,7 +124,7 @@ class AdminModelList(CatalogueList):
 
 
 @extend_schema(tags=["administration"], examples=[_answer(examples.ADMIN_MODEL)])
-class AdminModelDetail(ModelDetail):
+class AdminModelDetail(OneModel):
     """One model, with the provider models that can make it."""
 
     serializer_class = AdminModelSerializer
@@ -144,7 +150,7 @@ class AdminModelProvider(APIView):
         examples=[_request(examples.ROUTES_PATCH), _answer(examples.ADMIN_MODEL)],
     )
     def patch(self, request: Request, model_id: str, provider_id: str) -> Response:
-        """Set a provider's own names for a model, in the order of choice; `[]` removes its entry."""
+        """Set a provider's own names for a model, by order of choice; `[]` removes its entry."""
         names = read_body(request, RoutesPatch).provider_model_ids
         model = catalogue.change_routes(model_id, provider_id, names)
         return Response(AdminModelSerializer(model).data)
@@ -158,7 +164,7 @@ class ClientEvents(APIView):
         examples=[_request(examples.CLIENT_EVENTS), _answer(examples.RECEIPTS, status=202)],
     )
     def post(self, request: Request) -> Response:
-        """Report errors that a client met. They are kept for 90 days, the newest 100,000 at most."""
+        """Report errors that a client met. The newest 100,000 are kept, for 90 days."""
         body = read_body(request, ClientEventsIn).model_dump(exclude_unset=True)
         stored = client_events.store(body["events"], now=timezone.now())
         receipts = EventReceiptsSerializer({"count": len(stored), "events": stored})
