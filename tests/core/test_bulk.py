@@ -10,7 +10,7 @@ from runs.models import Attempt, Run, Task
 from storyboards.models import Segment, Storyboard
 
 NOW = datetime(2026, 1, 2, 10, 10, 10, 123456, tzinfo=UTC)
-TRICKY = 'tab\t newline\n back\\slash \\N quote" \'single\' 镜头 🎬 \\. %s'
+TRICKY = "tab\t newline\n back\\slash \\N quote\" 'single' 镜头 🎬 \\. %s"
 COLUMNS = (
     "id",
     "storyboard",
