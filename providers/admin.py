@@ -114,7 +114,7 @@ class RouteInline(admin.TabularInline):
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
-        field = formset.form.base_fields["provider_model"]
+        field: Any = formset.form.base_fields["provider_model"]
         # Read once: each row would ask for the same list of choices again.
         field.choices = list(field.choices)
         return formset
@@ -173,10 +173,11 @@ class ClientEventAdmin(admin.ModelAdmin):
 
     @admin.display(description="severity", empty_value="")
     def severity(self, event: ClientEvent) -> str | None:
-        return event.body.get("severity")
+        severity: str | None = event.body.get("severity")
+        return severity
 
-    @admin.display(description="message", empty_value="")
-    def message(self, event: ClientEvent) -> str | None:
+    @admin.display(description="message")
+    def message(self, event: ClientEvent) -> str:
         return (event.body.get("message") or "")[:200]
 
     @admin.display(description="as it was sent")
