@@ -28,6 +28,7 @@ class Step(models.TextChoices):
 
     NONE = "", "nothing"
     CHECK = "check", "check (dry run)"
+    REUSE = "reuse", "reuse an earlier take"
     SUBMIT = "submit"
     SETTLE = "settle", "wait for the answer to a submit"
     POLL = "poll"
@@ -149,6 +150,7 @@ class Task(models.Model):
     retryable = models.BooleanField(null=True, blank=True)
     possibly_billed = models.BooleanField(default=False)
     video = models.ForeignKey("VideoFile", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    reuse_of = models.ForeignKey("VideoFile", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
 
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)

@@ -29,9 +29,9 @@ def start(
     dies_by: signal.Signals = signal.SIGKILL,
     **popen: Any,
 ) -> subprocess.Popen[bytes]:
-    """`Popen`, in a session of its own (a terminal's Ctrl-C stays with us), ended by `dies_by` with us.
+    """`Popen` for a child that ends with us, and that a terminal's Ctrl-C does not reach.
 
-    Linux keeps that promise even when we are killed; elsewhere `stop` has to be called.
+    `dies_by` is sent to it when we die, even by KILL; but only Linux can do that, so call `stop`.
     The trap: Linux counts the *thread* that started the child as its parent. Start a server from
     a thread that lasts, or it dies with that thread.
     """

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from cineflow.core.child_process import StartFailed, start as start_child, stop, wait_until
+from cineflow.core.child_process import StartFailed, stop, wait_until
+from cineflow.core.child_process import start as start_child
 
 __all__ = ["AlreadyRunning", "StartFailed", "find_server", "launch", "socket_path", "start", "stop"]
 
@@ -108,8 +109,8 @@ def launch(
     work_dir: Path,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Starts a server with these options of where to listen; returns when it answers at `address`."""
-    command = [find_server(), *listen, *_OPTIONS, "--dir", str(work_dir)]
+    """Starts a server that listens as these options say; returns when it answers at `address`."""
+    command: list[str | Path] = [find_server(), *listen, *_OPTIONS, "--dir", str(work_dir)]
     work_dir.mkdir(parents=True, exist_ok=True)
     log = work_dir / "redis.log"
     with log.open("wb") as out:

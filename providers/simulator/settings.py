@@ -1,0 +1,16 @@
+"""What a test may change while the simulator runs."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    seconds: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+    """How long a job takes; a job keeps the time it was created with."""
+    shutdown: bool = False
+    """Every call answers 404 `model_not_found`, as after the end of a service."""
+    max_in_flight: int | None = Field(default=None, ge=0)
+    per_minute: int | None = Field(default=None, ge=0)
+    list_status: int | None = Field(default=None, ge=400, le=599)
+    """The look-up does not work: every listing answers this status."""

@@ -1,0 +1,102 @@
+"""What routing chooses from: the catalogue's rows and the present load, as the pure values of `providers.routing`."""
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from providers import registry
+from providers.models import Provider, ProviderModel, Route
+from providers.routing import Candidate
+from runs.models import Attempt, Phase
+
+_MEASURED_JOBS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The rows of one pass: every model's routes, with what can be said of each before a task is looked at."""
+
+    routes: Mapping[str, tuple[Route, ...]]
+    latencies: Mapping[tuple[str, str], float]
+
+    def candidates(self, model_id: str, *, now: datetime, load: Mapping[str, int]) -> list[Candidate]:
+        """`load` is the number of unfinished jobs per provider."""
+        routes = self.routes.get(model_id, ())
+        return [self._candidate(route.provider_model, now, load, route.position) for route in routes]
+
+    def _candidate(self, model: ProviderModel, now: datetime, load: Mapping[str, int], position: int) -> Candidate:
+        provider = model.provider
+        return Candidate(
+            provider_id=provider.pk,
+            provider_model_id=model.name,
+            position=position,
+            priority=provider.priority,
+            weight=provider.weight,
+            enabled=provider.enabled,
+            configured=registry.is_configured(provider.pk),
+            missing=registry.missing(provider.pk),
+            retired_at=model.retired_at,
+            dead=_is_dead(model, now.date()),
+            durations=provider.supported_durations,
+            resolutions=provider.supported_resolutions,
+            image=provider.supports_image_to_video,
+            pro=model.pro,
+            supports_pro=provider.supports_pro,
+            price_per_second=model.price_per_second,
+            latency_p50=self.latencies.get((provider.pk, model.name)),
+            free_slots=_free_slots(provider, load),
+            held_until=provider.not_before if provider.not_before and provider.not_before > now else None,
+            hold_reason=provider.hold_reason,
+        )
+
+
+def catalogue(*, with_latency: bool) -> Catalogue:
+    """Read once per pass: two queries, and a third when somebody routes by latency."""
+    routes: dict[str, list[Route]] = {}
+    rows = Route.objects.select_related("provider_model__provider").order_by("position", "pk")
+    for route in rows:
+        routes.setdefault(route.model_id, []).append(route)
+    measured = _latencies(route.provider_model for route in rows) if with_latency else {}
+    return Catalogue({model: tuple(found) for model, found in routes.items()}, measured)
+
+
+def _is_dead(model: ProviderModel, today: date) -> bool:
+    """Past its retirement, at its vendor's own address; another base URL brings it back."""
+    gone = model.retired_at is not None and model.retired_at <= today
+    return gone and registry.is_vendor_base_url(model.provider_id)
+
+
+def _free_slots(provider: Provider, load: Mapping[str, int]) -> int | None:
+    if provider.max_in_flight is None:
+        return None
+    return max(0, provider.max_in_flight - load.get(provider.pk, 0))
+
+
+def _latencies(models: Iterable[ProviderModel]) -> dict[tuple[str, str], float]:
+    """Median seconds from acceptance to the finished job, over each model's latest jobs."""
+    return {
+        (model.provider_id, model.name): seconds
+        for model in models
+        if (seconds := _latency(model.provider_id, model.name)) is not None
+    }
+
+
+def _latency(provider_id: str, name: str) -> float | None:
+    times = (
+        Attempt.objects.filter(provider_id=provider_id, provider_model_id=name, phase=Phase.DONE)
+        .exclude(accepted_at=None)
+        .order_by("-finished_at")
+        .values_list("accepted_at", "finished_at")[:_MEASURED_JOBS]
+    )
+    seconds = [(finished - accepted).total_seconds() for accepted, finished in times if finished and accepted]
+    return statistics.median(seconds) if seconds else None
+
+
+def why_busy(candidate: Candidate) -> str:
+    """Why a usable candidate takes nothing right now; empty when it does."""
+    if candidate.held_until:
+        return candidate.hold_reason or f"{candidate.provider_id} is held until {candidate.held_until:%H:%M:%S} UTC"
+    if candidate.free_slots == 0:
+        return f"{candidate.provider_id} has no free slot (max_in_flight)"
+    return ""

@@ -1,0 +1,261 @@
+"""The one door: every change of a task's status or an attempt's phase happens here.
+
+A change says what it expects (`fence` and status); a row that is not so any more is left alone, and the
+caller learns it. Counts of the run and the event that tells the story are written in the same transaction.
+Locks are taken in one order everywhere: runs by id, then tasks.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Count, Q
+
+from cineflow.core import guarded
+from cineflow.core.bulk import insert
+from runs.models import ACTIVE, LIVE, Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
+
+COUNTED = (Status.QUEUED, Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.DOWNLOAD_FAILED, Status.CANCELED)
+_EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What shall happen to one task, decided from the row as it was claimed."""
+
+    task: Task
+    after: Status
+    why: str
+    kind: str = "task"
+    values: Mapping[str, Any] = field(default_factory=dict)  # further columns of the task
+    attempt: Attempt | None = None  # its phase is expected to be what this object says
+    attempt_values: Mapping[str, Any] = field(default_factory=dict)
+    new_attempt: Attempt | None = None
+    new_file: VideoFile | None = None
+
+
+# ---- claims ------------------------------------------------------------------------------------
+
+_CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM runs_task
+    WHERE step IN ({steps}) AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
+    ORDER BY due_at LIMIT %s {skip_locked}
+)
+UPDATE runs_task SET fence = fence + 1, lease_until = %s FROM due WHERE runs_task.id = due.id
+RETURNING runs_task.*
+"""
+
+
+def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> list[Task]:
+    """Take due tasks for this worker alone, for `lease` seconds; oldest first."""
+    if limit <= 0:
+        return []
+    sql = _CLAIM.format(
+        steps=", ".join(["%s"] * len(steps)),
+        skip_locked="FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else "",
+    )
+    moment = connection.ops.adapt_datetimefield_value(now)
+    until = connection.ops.adapt_datetimefield_value(now + timedelta(seconds=lease))
+    rows = Task.objects.raw(sql, [*steps, moment, moment, limit, until])
+    return sorted(rows, key=lambda task: (task.due_at, task.segment_index, task.take))
+
+
+def renew(tasks: Sequence[Task], *, lease: float, now: datetime) -> set[UUID]:
+    """Keep a claim alive while its work goes on; returns the tasks that are still ours."""
+    until = now + timedelta(seconds=lease)
+    return guarded.write(Task, [guarded.Change(task.pk, {"fence": task.fence}, {"lease_until": until}) for task in tasks])
+
+
+def postpone(tasks: Iterable[tuple[Task, Mapping[str, Any]]]) -> None:
+    """Write back claimed tasks that moved nowhere (a poll that found its job working): no event, no counts."""
+    changes = [
+        guarded.Change(task.pk, {"fence": task.fence, "status": task.status}, {"lease_until": None, **values})
+        for task, values in tasks
+    ]
+    guarded.write(Task, changes)
+
+
+# ---- moves -------------------------------------------------------------------------------------
+
+
+def apply(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
+    """Carry out the moves whose task is still as it was claimed; returns those tasks' ids."""
+    if not moves:
+        return set()
+    with transaction.atomic():
+        runs = lock_runs({move.task.run_id for move in moves})
+        moves = _heed_cancels(moves)
+        won = guarded.write(Task, [_task_change(move, now) for move in moves if move.task.run_id in runs])
+        made = [move for move in moves if move.task.pk in won]
+        _write_attempts(made)
+        VideoFile.objects.bulk_create([move.new_file for move in made if move.new_file])
+        _point_to_files(made)
+        _tell(runs, made, now)
+    return won
+
+
+def _heed_cancels(moves: Sequence[Move]) -> Sequence[Move]:
+    """A task that would go back to the queue ends instead when its end has been asked for meanwhile.
+
+    The run's lock is held, and a wish takes it too: no wish slips in between.
+    """
+    back = [move.task.pk for move in moves if move.after == Status.QUEUED]
+    if not back:
+        return moves
+    wished = set(Task.objects.filter(pk__in=back, cancel_requested_at__isnull=False).values_list("pk", flat=True))
+    return [
+        replace(move, after=Status.CANCELED, why="canceled", values=CANCELED) if move.task.pk in wished else move
+        for move in moves
+    ]
+
+
+def lock_runs(ids: Iterable[UUID]) -> dict[UUID, Run]:
+    """Before any of their tasks, and in one order, so that no two writers wait for each other."""
+    locked = Run.objects.select_for_update().filter(pk__in=set(ids)).order_by("pk")
+    return {run.pk: run for run in locked}
+
+
+def _task_change(move: Move, now: datetime) -> guarded.Change:
+    ended = move.after not in ACTIVE
+    values: dict[str, Any] = {"status": move.after, "lease_until": None, "updated_at": now, **move.values}
+    if ended:
+        values |= {"step": Step.NONE, "due_at": None, "finished_at": now, "waiting_reason": ""}
+    if move.new_attempt:
+        values |= {"attempt_count": move.new_attempt.number}
+    expected = {"fence": move.task.fence, "status": move.task.status}
+    return guarded.Change(move.task.pk, expected, values)
+
+
+def _write_attempts(made: Sequence[Move]) -> None:
+    changes = [
+        guarded.Change(move.attempt.pk, {"phase": move.attempt.phase}, move.attempt_values)
+        for move in made
+        if move.attempt and move.attempt_values
+    ]
+    guarded.write(Attempt, changes)
+    Attempt.objects.bulk_create([move.new_attempt for move in made if move.new_attempt])
+
+
+def _point_to_files(made: Sequence[Move]) -> None:
+    # After the file's row, since the task's key points at it.
+    changes = [
+        guarded.Change(move.task.pk, {}, {"video": move.new_file.pk}) for move in made if move.new_file is not None
+    ]
+    guarded.write(Task, changes)
+
+
+def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None:
+    """Events and counts of the runs; the caller holds the runs' locks."""
+    rows = []
+    for move in made:
+        run = runs[move.task.run_id]
+        run.event_count += 1
+        attempt = move.new_attempt or move.attempt
+        number = attempt.number if attempt else None
+        before = "" if move.kind == "created" else move.task.status
+        rows.append((run.pk, run.event_count, move.task.pk, number, now, move.kind, before, move.after, move.why))
+        _count(run, move.task.status, -1)
+        _count(run, move.after, 1)
+    insert(Event, _EVENT_COLUMNS, rows)
+    for run in runs.values():
+        save_counts(run, now)
+
+
+def _count(run: Run, status: str, by: int) -> None:
+    setattr(run, status, getattr(run, status) + by)
+
+
+def save_counts(run: Run, now: datetime) -> None:
+    """Write the counts of a locked run, and the status and times that follow from them."""
+    run.status = status_of(run)
+    if run.started_at is None and run.status != Status.QUEUED:
+        run.started_at = now
+    run.finished_at = None if run.status in ACTIVE else run.finished_at or now
+    written = ("status", "started_at", "finished_at", "event_count", *COUNTED)
+    Run.objects.filter(pk=run.pk).update(**{name: getattr(run, name) for name in written})
+
+
+def status_of(run: Run) -> Status:
+    """A run is what its tasks are."""
+    if run.queued or run.running:
+        untouched = run.started_at is None and run.queued == run.total_tasks
+        return Status.QUEUED if untouched else Status.RUNNING
+    if run.failed or run.download_failed:
+        return Status.FAILED
+    return Status.CANCELED if run.canceled else Status.COMPLETED
+
+
+# ---- wishes ------------------------------------------------------------------------------------
+
+
+def cancel_run(run_id: UUID, *, now: datetime) -> int:
+    """Ask for an end: what nobody has started ends here; what is under way is told, and ends as it can.
+
+    Returns how many tasks the wish reached. A job that is already paid for goes on to its file.
+    """
+    with transaction.atomic():
+        runs = lock_runs([run_id])
+        wished = Task.objects.filter(run_id=run_id, status__in=ACTIVE)
+        reached = wished.update(cancel_requested_at=now, updated_at=now)
+        idle = Q(step__in=(Step.CHECK, Step.REUSE, Step.SUBMIT))
+        tasks = list(wished.filter(idle, status=Status.QUEUED).select_for_update())
+        moves = [Move(task, Status.CANCELED, "canceled before it started", values=CANCELED) for task in tasks]
+        # Raises the fence, so that a worker that had claimed one of them writes nothing.
+        changes = [
+            guarded.Change(move.task.pk, {"fence": move.task.fence}, {"fence": move.task.fence + 1, **_plain(move, now)})
+            for move in moves
+        ]
+        guarded.write(Task, changes)
+        _tell(runs, moves, now)
+    return reached
+
+
+def _plain(move: Move, now: datetime) -> Mapping[str, Any]:
+    return _task_change(move, now).values
+
+
+CANCELED = {
+    "error_code": "canceled",
+    "error_msg": "The run was canceled before this take was made.",
+    "retryable": False,
+}
+NO_ERROR: Mapping[str, Any] = {"error_code": "", "error_msg": "", "retryable": None, "possibly_billed": False}
+
+
+def live_attempt(task: Task) -> Attempt | None:
+    return task.attempts.filter(phase__in=LIVE).first()
+
+
+def in_flight() -> dict[tuple[UUID, str], int]:
+    """Paid jobs that are not finished, by run and provider."""
+    counts = (
+        Attempt.objects.filter(Q(phase__in=(Phase.SENDING, Phase.ACCEPTED)) | Q(phase=Phase.AMBIGUOUS, task__status=Status.RUNNING))
+        .values_list("run_id", "provider_id")
+        .order_by()
+        .annotate(number=Count("pk"))
+    )
+    return {(run_id, provider_id): number for run_id, provider_id, number in counts}
+
+
+def restart(
+    run: Run, task: Task, *, step: Step, why: str, now: datetime, values: Mapping[str, Any] | None = None
+) -> None:
+    """Put an ended task back to work; the caller holds the locks of its run and of itself."""
+    after = Status.RUNNING if step in (Step.DOWNLOAD, Step.ASK_ONCE) else Status.QUEUED
+    written: dict[str, Any] = {
+        **NO_ERROR,
+        **{"step": step, "due_at": now, "cancel_requested_at": None, "finished_at": None, "reuse_of": None},
+        **{"fence": task.fence + 1, "tries": 0, "errors_in_a_row": 0, "failed_providers": [], "progress": None},
+        **(values or {}),
+    }
+    if task.possibly_billed:
+        given_up = {"phase": Phase.ABANDONED, "finished_at": now}
+        Attempt.objects.filter(task=task, phase=Phase.AMBIGUOUS).update(**given_up)
+    move = Move(task, after, why, kind="retry", values=written)
+    change = _task_change(move, now)
+    guarded.write(Task, [change])
+    _tell({run.pk: run}, [move], now)

@@ -1,0 +1,206 @@
+"""Where a run's files go, and how they get there without leaving their folder.
+
+`output_folder` of a run and `path` of a file are relative to the data folder, or absolute below an output root.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from django.conf import settings
+
+from cineflow.core import ids
+from cineflow.core.errors import Invalid, problem
+from cineflow.core.files import sync_folder
+from runs.models import Run, Task
+from storyboards.models import Storyboard
+
+MAX_PATH_LENGTH = 1024
+_MAX_NAME_BYTES = 200
+
+
+# ---- the folder of a run -----------------------------------------------------------------------
+
+
+def folder_for(run: Run, storyboard: Storyboard) -> str:
+    """The folder that a new run's files will lie in; raises `Invalid` for a path that leaves its root."""
+    match run.output_mode:
+        case "in_place":
+            return str(PurePosixPath(storyboard.original).parent / run.public_id)
+        case "custom":
+            return str(_custom_folder(run.output_path) / run.public_id)
+        case _:
+            return f"output/{run.public_id}"
+
+
+def _custom_folder(wanted: str | None) -> Path:
+    if not wanted or not wanted.strip():
+        raise _refused("output_mode 'custom' needs an output_path: a folder below the output root.")
+    parts = PurePosixPath(wanted).parts
+    if len(wanted) > MAX_PATH_LENGTH or any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
+        raise _refused("output_path is too long.")
+    if "\\" in wanted or ":" in wanted or not wanted.isprintable():
+        raise _refused("output_path may not hold backslashes, colons or control characters.")
+    if wanted.startswith(("/", "~")) or ".." in parts or not parts:
+        raise _refused("output_path must stay below the output root: a relative path without '..'.")
+    root = _root_of(parts[0])
+    folder = root
+    for part in parts:
+        folder = folder / part
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise _refused("output_path leads through a link or a file; name a plain folder.")
+    return folder
+
+
+def _root_of(first: str) -> Path:
+    """The output root in which the folder already exists, else the first one."""
+    roots: list[Path] = settings.OUTPUT_ROOTS
+    return next((root for root in roots if (root / first).is_dir()), roots[0])
+
+
+def _refused(message: str) -> Invalid:
+    return Invalid([problem(["output_path"], message)])
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+def absolute(path: str) -> Path:
+    """Where a stored path lies on this machine."""
+    return Path(settings.DATA_DIR) / path
+
+
+def file_name(task: Task, attempt_number: int) -> str:
+    """`00012-t1-a2.mp4`; attempt 0 is a reused take."""
+    return f"{task.segment_index:05}-t{task.take}-a{attempt_number}.mp4"
+
+
+def scratch(attempt_id: object, fence: int) -> Path:
+    """A temporary file of one claim; a second worker with the same job has another fence."""
+    folder = Path(settings.DATA_DIR) / "tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{attempt_id}-{fence}.part"
+
+
+def place(file: Path, run_folder: str, name: str) -> str:
+    """Move a finished file into a run's folder under a name that nothing has yet; returns its stored path.
+
+    A crash may have left this very file there already: then it is taken for what it is. Another
+    file of that name is left alone, and ours gets a name beside it.
+    """
+    with _open_folder(run_folder) as folder:
+        for candidate in _names(name):
+            if _link(file, folder, candidate) or _same(file, folder, candidate):
+                os.fsync(folder)
+                file.unlink()
+                return str(PurePosixPath(run_folder) / candidate)
+    raise AssertionError("unreachable: the names never end")
+
+
+def _names(name: str) -> Iterator[str]:
+    yield name
+    stem = name.removesuffix(".mp4")
+    number = 1
+    while True:
+        number += 1
+        yield f"{stem}-{number}.mp4"
+
+
+def _link(file: Path, folder: int, name: str) -> bool:
+    try:
+        os.link(file, name, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError:  # another file system, or one without hard links
+        return _copy(file, folder, name)
+    return True
+
+
+def _copy(file: Path, folder: int, name: str) -> bool:
+    partial = f".{name}.{os.getpid()}.part"
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640, dir_fd=folder)
+        with os.fdopen(descriptor, "wb") as copy, file.open("rb") as source:
+            shutil.copyfileobj(source, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
+        os.link(partial, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    finally:
+        try:
+            os.unlink(partial, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+    return True
+
+
+def _same(file: Path, folder: int, name: str) -> bool:
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+    with os.fdopen(descriptor, "rb") as there:
+        if os.fstat(there.fileno()).st_size != file.stat().st_size:
+            return False
+        return hashlib.file_digest(there, "sha256").digest() == _digest(file)
+
+
+def _digest(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
+
+
+def link_copy(source: str, run_folder: str, name: str) -> str:
+    """A stored file once more in another run's folder: a hard link where that works, else a copy."""
+    with _open_folder(run_folder) as folder:
+        for candidate in _names(name):
+            if _link(absolute(source), folder, candidate) or _same(absolute(source), folder, candidate):
+                os.fsync(folder)
+                return str(PurePosixPath(run_folder) / candidate)
+    raise AssertionError("unreachable: the names never end")
+
+
+@contextmanager
+def _open_folder(run_folder: str) -> Iterator[int]:
+    """The run's folder as a descriptor, made where it is missing, never through a link below its root."""
+    root, parts = _root_and_parts(run_folder)
+    root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts:
+            try:
+                os.mkdir(part, 0o750, dir_fd=descriptor)
+            except FileExistsError:
+                pass
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _root_and_parts(run_folder: str) -> tuple[Path, tuple[str, ...]]:
+    for root in (Path(settings.DATA_DIR), *settings.OUTPUT_ROOTS):
+        folder = absolute(run_folder)
+        if folder.is_relative_to(root):
+            return root, folder.relative_to(root).parts
+    raise PermissionError(f"{run_folder} lies below no output root any more; see OUTPUT_ROOTS")
+
+
+def is_stored(path: str, size: int) -> bool:
+    """Whether a file of that size lies there, as a plain file."""
+    try:
+        facts = absolute(path).lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(facts.st_mode) and facts.st_size == size
+
+
+def sync(file: Path) -> None:
+    """Onto the disk, before anything claims that it is there."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+    sync_folder(file.parent)

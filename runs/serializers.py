@@ -1,0 +1,120 @@
+"""How runs and tasks look to clients. Answers only: nothing is written through these."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from cineflow.api.auth import signed
+from cineflow.core import ids
+from runs.models import Run, Status, Task
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    id = serializers.CharField(source="public_id")
+    status = serializers.ChoiceField(Status.values)
+    storyboard_id = serializers.SerializerMethodField()
+    provider_id = serializers.SerializerMethodField()
+    waiting_reason = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Run
+        fields = [
+            *("id", "status", "total_tasks", "completed", "failed", "download_failed", "created_at"),
+            *("storyboard_id", "storyboard_name", "model_id", "dry_run", "queued", "running", "canceled"),
+            *("started_at", "finished_at", "routing_strategy", "provider_id", "gen_count", "concurrency"),
+            *("range", "output_mode", "output_path", "force", "waiting_reason"),
+        ]
+
+    def get_storyboard_id(self, run: Run) -> str:
+        return ids.show("sb", run.storyboard_uuid)
+
+    def get_provider_id(self, run: Run) -> str | None:
+        return run.provider_id or None
+
+    def get_waiting_reason(self, run: Run) -> str | None:
+        return (run.queued and run.waiting_reason) or None
+
+
+class TaskSerializer(serializers.Serializer[Task]):
+    """One take of one segment. The run is expected to be at hand (`select_related`)."""
+
+    id = serializers.CharField(source="public_id")
+    status = serializers.ChoiceField(Status.values)
+    video_url = serializers.SerializerMethodField()
+    metadata_url = serializers.SerializerMethodField()
+    full_prompt = serializers.CharField(allow_null=True)
+    error_msg = serializers.SerializerMethodField()
+    error_code = serializers.SerializerMethodField()
+    retryable = serializers.BooleanField(allow_null=True)
+    segment_index = serializers.IntegerField()
+    run_id = serializers.SerializerMethodField()
+    segment_id = serializers.SerializerMethodField()
+    take = serializers.IntegerField()
+    provider_id = serializers.SerializerMethodField()
+    provider_model_id = serializers.SerializerMethodField()
+    progress = serializers.IntegerField(allow_null=True)
+    waiting_reason = serializers.SerializerMethodField()
+    possibly_billed = serializers.BooleanField()
+    attempts = serializers.IntegerField(source="attempt_count")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    def get_video_url(self, task: Task) -> str | None:
+        return signed(f"/api/v1/tasks/{task.public_id}/download") if task.video_id else None
+
+    def get_metadata_url(self, task: Task) -> str:
+        return f"/api/v1/tasks/{task.public_id}/metadata"
+
+    def get_error_msg(self, task: Task) -> str | None:
+        return task.error_msg or None
+
+    def get_error_code(self, task: Task) -> str | None:
+        return task.error_code or None
+
+    def get_run_id(self, task: Task) -> str:
+        return ids.show("run", task.run_id)
+
+    def get_segment_id(self, task: Task) -> str:
+        return ids.show("seg", task.segment_uuid)
+
+    def get_provider_id(self, task: Task) -> str | None:
+        return task.provider_id or None
+
+    def get_provider_model_id(self, task: Task) -> str | None:
+        return task.provider_model_id or None
+
+    def get_waiting_reason(self, task: Task) -> str | None:
+        return (waiting_reason(task) if task.status in (Status.QUEUED, Status.RUNNING) else None) or None
+
+
+def waiting_reason(task: Task) -> str:
+    """What holds the task itself, or else what holds all queued tasks of its run."""
+    if task.waiting_reason or task.status != Status.QUEUED:
+        return task.waiting_reason
+    return task.run.waiting_reason
+
+
+class MetadataSerializer(serializers.Serializer[Any]):
+    """Everything that is known of a take; `runs.metadata` makes it."""
+
+    id = serializers.CharField()
+    run_id = serializers.CharField()
+    segment_id = serializers.CharField()
+    storyboard_id = serializers.CharField()
+    segment_index = serializers.IntegerField()
+    take = serializers.IntegerField()
+    status = serializers.ChoiceField(Status.values)
+    dry_run = serializers.BooleanField()
+    model_id = serializers.CharField()
+    segment = serializers.DictField()
+    full_prompt = serializers.CharField()
+    error_code = serializers.CharField(allow_null=True)
+    error_msg = serializers.CharField(allow_null=True)
+    retryable = serializers.BooleanField(allow_null=True)
+    possibly_billed = serializers.BooleanField()
+    attempts = serializers.ListField(child=serializers.DictField())
+    file = serializers.DictField(allow_null=True)
+    cost = serializers.DictField()
+    routing = serializers.DictField(allow_null=True)

@@ -1,0 +1,208 @@
+"""From a finished job to a file that is checked, hashed and on disk. Nothing here is ever paid again."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from providers import registry
+from providers.base import HttpCall, RenderLocally
+from providers.errors import Code, Failure
+from providers.http import DownloadError, Transport
+from providers.preview.render import RenderError, render_clip
+from runs import lifecycle, mp4, outputs
+from runs.lifecycle import Move
+from runs.models import Attempt, Phase, Run, Status, Step, Task, VideoFile
+
+logger = logging.getLogger(__name__)
+
+MAX_VIDEO_BYTES = 4 << 30
+TRIES = 4
+_RENEW_AFTER_SECONDS = 10.0
+_WAIT_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """One claimed download."""
+
+    task: Task
+    attempt: Attempt
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file in its place."""
+
+    path: str
+    bytes: int
+    sha256: str
+    facts: mp4.Facts
+
+
+class NotStored(Exception):
+    """The video could not be brought here this time; the text is for a person."""
+
+
+class Downloader:
+    """Fetches or renders a few videos side by side, and keeps their claims alive meanwhile."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.fetchers = ThreadPoolExecutor(settings.DOWNLOADERS, thread_name_prefix="fetcher")
+        self.pending: dict[Future[Stored | NotStored], Fetching] = {}
+        self.renewed: datetime | None = None
+
+    def turn(self, now: datetime) -> int:
+        """One pass: write what is here, keep the rest alive, start what is due. Returns how much was done."""
+        arrived = self._arrived()
+        write(arrived, now=now)
+        self._renew(now)
+        started = claim(settings.DOWNLOADERS - len(self.pending), now=now)
+        for fetching in started:
+            self.pending[self.fetchers.submit(bring, self.transport, fetching)] = fetching
+        return len(arrived) + len(started) + len(self.pending)
+
+    def _arrived(self) -> list[tuple[Fetching, Stored | NotStored]]:
+        if not self.pending:
+            return []
+        done, _ = wait(self.pending, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+        return [(self.pending.pop(future), future.result()) for future in done]
+
+    def _renew(self, now: datetime) -> None:
+        if self.renewed and now - self.renewed < timedelta(seconds=_RENEW_AFTER_SECONDS):
+            return
+        self.renewed = now
+        tasks = [fetching.task for fetching in self.pending.values()]
+        lifecycle.renew(tasks, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now)
+
+    def close(self) -> None:
+        """Drop what has not begun; what is under way is claimed again by somebody when its lease ends."""
+        self.fetchers.shutdown(wait=False, cancel_futures=True)
+
+
+def claim(limit: int, *, now: datetime) -> list[Fetching]:
+    tasks = lifecycle.claim([Step.DOWNLOAD], limit=limit, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now)
+    if not tasks:
+        return []
+    folders = dict(Run.objects.filter(pk__in={task.run_id for task in tasks}).values_list("pk", "output_folder"))
+    attempts = {found.task_id: found for found in Attempt.objects.filter(task__in=tasks, phase=Phase.DOWNLOADING)}
+    return [Fetching(task, attempts[task.pk], folders[task.run_id]) for task in tasks]
+
+
+# ---- bring: in a thread of its own, without the database ---------------------------------------------
+
+
+def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
+    """Fetch or render, check, hash, sync and place one video."""
+    scratch = outputs.scratch(fetching.attempt.pk, fetching.task.fence)
+    try:
+        _make(transport, fetching, scratch)
+        return _stored(fetching, scratch)
+    except (DownloadError, RenderError, mp4.NotAVideo) as error:
+        return NotStored(str(error))
+    except OSError as error:
+        return NotStored(f"The file could not be written here: {error.strerror or error}.")
+    except Exception as error:  # noqa: BLE001 - the video is paid: whatever failed, it is tried again
+        logger.exception("attempt %s could not be stored", fetching.attempt.pk)
+        return NotStored(f"The video could not be stored: {type(error).__name__}.")
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _make(transport: Transport, fetching: Fetching, scratch: Path) -> None:
+    task, attempt = fetching.task, fetching.attempt
+    account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
+    match adapter.fetch(account, attempt.provider_job_id or "", attempt.output or {}):
+        case HttpCall() as call:
+            transport.download(call, scratch, timeout=settings.DOWNLOAD_TIMEOUT_SECONDS, max_bytes=MAX_VIDEO_BYTES)
+        case RenderLocally():
+            render_clip(
+                prompt=attempt.prompt,
+                segment_index=task.segment_index,
+                take=task.take,
+                resolution=task.snapshot["resolution"],
+                seconds=attempt.seconds,
+                target=scratch,
+                timeout=settings.DOWNLOAD_TIMEOUT_SECONDS,
+            )
+
+
+def _stored(fetching: Fetching, scratch: Path) -> Stored:
+    facts = mp4.read(scratch)
+    with scratch.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    size = scratch.stat().st_size
+    outputs.sync(scratch)
+    name = outputs.file_name(fetching.task, fetching.attempt.number)
+    return Stored(outputs.place(scratch, fetching.folder, name), size, digest, facts)
+
+
+# ---- write: what came of it ----------------------------------------------------------------------------
+
+
+def write(arrived: Sequence[tuple[Fetching, Stored | NotStored]], *, now: datetime) -> None:
+    moves, postponed = [], []
+    for fetching, result in arrived:
+        if isinstance(result, Stored):
+            moves.append(_completed(fetching, result, now))
+        elif fetching.task.errors_in_a_row + 1 < TRIES:
+            postponed.append((fetching.task, _once_more(fetching.task, result, now)))
+        else:
+            moves.append(_given_up(fetching, result))
+    lifecycle.postpone(postponed)
+    lifecycle.apply(moves, now=now)
+
+
+def _completed(fetching: Fetching, stored: Stored, now: datetime) -> Move:
+    task, attempt = fetching.task, fetching.attempt
+    file = VideoFile(
+        task=task,
+        attempt=attempt,
+        path=stored.path,
+        bytes=stored.bytes,
+        sha256=stored.sha256,
+        seconds=stored.facts.seconds,
+        width=stored.facts.width,
+        height=stored.facts.height,
+        created_at=now,
+    )
+    known = {"phase": Phase.DONE, "finished_at": attempt.finished_at or now}
+    values = {"progress": 100, "errors_in_a_row": 0}
+    return Move(
+        task,
+        Status.COMPLETED,
+        f"stored {stored.bytes} bytes",
+        kind="stored",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+        new_file=file,
+    )
+
+
+def _once_more(task: Task, result: NotStored, now: datetime) -> dict[str, Any]:
+    errors = task.errors_in_a_row + 1
+    due_at = now + timedelta(seconds=settings.RETRY_BACKOFF_SECONDS * 2 ** (errors - 1))
+    return {"errors_in_a_row": errors, "due_at": due_at, "waiting_reason": f"download: {result}"[:255]}
+
+
+def _given_up(fetching: Fetching, result: NotStored) -> Move:
+    """The attempt stays in `downloading`: its job is finished and paid, and a retry fetches it again."""
+    failure = Failure(Code.DOWNLOAD_FAILED, f"The finished video could not be fetched: {result}")
+    values = {"error_code": failure.code, "error_msg": failure.message, "retryable": failure.retryable}
+    return Move(
+        fetching.task,
+        Status.DOWNLOAD_FAILED,
+        failure.message,
+        kind="download_failed",
+        values=values,
+        attempt=fetching.attempt,
+    )

@@ -1,0 +1,150 @@
+"""Asking how jobs go: hundreds at once, outside any transaction. A poll is never an attempt and writes no event."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from providers import registry
+from providers.base import Failed, Finished, HttpAnswer, HttpCall, NoAnswer, PollOutcome, Working
+from providers.errors import Code, Failure, UnexpectedReply
+from providers.http import PollClient
+from providers.models import ProviderModel
+from runs import lifecycle
+from runs.lifecycle import Move
+from runs.models import Attempt, Phase, Run, Status, Step, Task
+from runs.steps.submit import after_failure, error_of, requeue
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+# A job that its provider says it does not know, this often in a row, is lost.
+GONE_AFTER = 3
+_LONGEST_BACKOFF_SECONDS = 60.0
+
+
+def turn(client: PollClient, now: datetime) -> int:
+    """Ask for one batch of due jobs; returns how many there were."""
+    tasks = lifecycle.claim([Step.POLL, Step.ASK_ONCE], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now)
+    if not tasks:
+        return 0
+    attempts = _latest_attempts(tasks)
+    outcomes = _ask(client, [attempts[task.pk] for task in tasks])
+    runs = Run.objects.in_bulk({task.run_id for task in tasks})
+    intervals = _intervals(attempts.values())
+    moves, postponed = [], []
+    for task, outcome in zip(tasks, outcomes, strict=True):
+        attempt = attempts[task.pk]
+        decided = _decide(task, attempt, outcome, runs[task.run_id], intervals, now)
+        if isinstance(decided, Move):
+            moves.append(decided)
+        else:
+            postponed.append((task, decided))
+    lifecycle.postpone(postponed)
+    lifecycle.apply(moves, now=now)
+    return len(tasks)
+
+
+def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
+    """The attempt with the job that is asked for: always a task's newest."""
+    found = Attempt.objects.filter(task__in=tasks).exclude(provider_job_id=None).order_by("number")
+    return {attempt.task_id: attempt for attempt in found}
+
+
+def _ask(client: PollClient, attempts: Sequence[Attempt]) -> list[PollOutcome]:
+    calls = [_call(attempt) for attempt in attempts]
+    answers = client.ask(calls, timeout=settings.API_REQUEST_TIMEOUT_SECONDS)
+    return [_read(attempt, answer) for attempt, answer in zip(attempts, answers, strict=True)]
+
+
+def _call(attempt: Attempt) -> HttpCall:
+    account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
+    return adapter.poll(account, attempt.provider_job_id or "")
+
+
+def _read(attempt: Attempt, answer: HttpAnswer | NoAnswer) -> PollOutcome:
+    if isinstance(answer, NoAnswer):
+        return answer
+    try:
+        return registry.adapter(attempt.provider_id).read_poll(answer)
+    except UnexpectedReply as error:
+        logger.warning("%s sent a poll answer we cannot read: %s", attempt.provider_id, error)
+        return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"{attempt.provider_id} sent an answer we cannot read: {error}"))
+
+
+def _intervals(attempts: Any) -> dict[tuple[str, str], float]:
+    names = {attempt.provider_model_id for attempt in attempts}
+    return {
+        (model.provider_id, model.name): model.poll_interval_seconds
+        for model in ProviderModel.objects.filter(name__in=names)
+        if model.poll_interval_seconds is not None
+    }
+
+
+def _decide(
+    task: Task,
+    attempt: Attempt,
+    outcome: PollOutcome,
+    run: Run,
+    intervals: Mapping[tuple[str, str], float],
+    now: datetime,
+) -> Move | dict[str, Any]:
+    """A move, or the columns of a task that goes on being polled."""
+    if isinstance(outcome, Finished):
+        return _finished(task, attempt, outcome, now)
+    if task.step == Step.ASK_ONCE:
+        return _asked_in_vain(task, attempt, now)
+    if isinstance(outcome, Failed):
+        ended = {"phase": Phase.FAILED, "finished_at": now, **_error(outcome.failure)}
+        return after_failure(task, attempt, outcome.failure, run, ended, now)
+    if isinstance(outcome, NoAnswer) and outcome.gone and task.errors_in_a_row + 1 >= GONE_AFTER:
+        return _lost(task, attempt, run, now)
+    if attempt.deadline_at and now >= attempt.deadline_at:
+        return _timed_out(task, attempt, now)
+    interval = intervals.get((attempt.provider_id, attempt.provider_model_id), settings.POLL_INTERVAL_SECONDS)
+    return _again(task, attempt, outcome, interval, now)
+
+
+def _again(task: Task, attempt: Attempt, outcome: Working | NoAnswer, interval: float, now: datetime) -> dict[str, Any]:
+    if isinstance(outcome, Working):
+        seconds = max(interval, outcome.retry_after or 0)
+        values = {"errors_in_a_row": 0, "progress": outcome.progress}
+    else:
+        errors = task.errors_in_a_row + 1
+        seconds = outcome.failure.retry_after or min(interval * 2 ** min(errors - 1, 6), _LONGEST_BACKOFF_SECONDS)
+        values = {"errors_in_a_row": errors, "progress": task.progress}
+    due_at = now + timedelta(seconds=seconds)
+    # The last question is asked at the deadline, not after it.
+    return {**values, "due_at": min(due_at, attempt.deadline_at) if attempt.deadline_at else due_at}
+
+
+def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) -> Move:
+    values = {"step": Step.DOWNLOAD, "due_at": now, "errors_in_a_row": 0}
+    known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
+    known |= {"error_code": "", "error_msg": "", "http_status": None}
+    why = f"finished at {attempt.provider_id}"
+    return Move(task, Status.RUNNING, why, kind="finished", values=values, attempt=attempt, attempt_values=known)
+
+
+def _asked_in_vain(task: Task, attempt: Attempt, now: datetime) -> Move:
+    return requeue(task, attempt, now, "the old job is still not done; a new one is submitted", {}, reason="")
+
+
+def _lost(task: Task, attempt: Attempt, run: Run, now: datetime) -> Move:
+    failure = Failure(Code.DEPENDENCY_ERROR, f"{attempt.provider_id} does not know the job any more.")
+    ended = {"phase": Phase.FAILED, "finished_at": now, **_error(failure)}
+    return after_failure(task, attempt, failure, run, ended, now)
+
+
+def _timed_out(task: Task, attempt: Attempt, now: datetime) -> Move:
+    message = f"{attempt.provider_id} did not finish the job in time; a retry asks for it once more before paying again."
+    failure = Failure(Code.TIMEOUT, message)
+    ended = {"phase": Phase.FAILED, "finished_at": now, **_error(failure)}
+    return Move(task, Status.FAILED, message, values=error_of(failure), attempt=attempt, attempt_values=ended)
+
+
+def _error(failure: Failure) -> dict[str, Any]:
+    return {"error_code": failure.code, "error_msg": failure.message, "http_status": failure.http_status}

@@ -1,0 +1,120 @@
+"""The engine's heart: lanes that claim what is due and work until nothing is.
+
+Every worker process runs one sweep. It needs no message: a hint only ends its sleep early. Each lane has a
+thread of its own, so a slow submit holds up no poll; many sweeps at once share the work by their claims.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import close_old_connections, connections
+
+from cineflow.core import clock
+from providers.http import PollClient, Transport
+from runs.models import Heartbeat
+from runs.steps import check, download, poll, reuse, submit
+
+logger = logging.getLogger(__name__)
+
+Turn = Callable[[datetime], int]
+HEARTBEAT_SECONDS = 10.0
+_AFTER_AN_ERROR_SECONDS = 2.0
+
+
+class Lane(threading.Thread):
+    """Repeats one kind of turn: at once while there is work, else after a hint or a second."""
+
+    def __init__(self, name: str, turn: Turn, close: Callable[[], None] | None = None) -> None:
+        super().__init__(name=f"sweep-{name}", daemon=True)
+        self.turn = turn
+        self.close = close
+        self.woken = threading.Event()
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            pause = self._one_turn()
+            if pause:
+                self.woken.wait(pause)
+                self.woken.clear()
+        if self.close:
+            self._guarded(self.close)
+        connections.close_all()
+
+    def _one_turn(self) -> float:
+        """Seconds to pause after it."""
+        done: list[int] = []
+        if not self._guarded(lambda: done.append(self.turn(clock.now()))):
+            return _AFTER_AN_ERROR_SECONDS
+        return 0.0 if done[0] else settings.SWEEP_INTERVAL_SECONDS
+
+    def _guarded(self, work: Callable[[], None]) -> bool:
+        close_old_connections()
+        try:
+            work()
+        except Exception:
+            # A database that is away comes back; a row that cannot be worked must not stop the others for ever.
+            logger.exception("%s failed; it goes on in a moment", self.name)
+            connections.close_all()
+            return False
+        return True
+
+    def wake(self) -> None:
+        self.woken.set()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.woken.set()
+
+
+class Sweep:
+    """All lanes of one process."""
+
+    def __init__(self) -> None:
+        self.polls = PollClient()
+        transport = Transport(timeout=settings.API_REQUEST_TIMEOUT_SECONDS)
+        submitter, downloader = submit.Submitter(transport), download.Downloader(transport)
+        self.lanes = [
+            Lane("check", check.turn),
+            Lane("reuse", reuse.turn),
+            Lane("submit", submitter.turn, submitter.close),
+            Lane("settle", submit.settle),
+            Lane("poll", lambda now: poll.turn(self.polls, now)),
+            Lane("download", downloader.turn, downloader.close),
+            Lane("heartbeat", Pulse().turn),
+        ]
+
+    def start(self) -> None:
+        for lane in self.lanes:
+            lane.start()
+
+    def wake(self) -> None:
+        for lane in self.lanes:
+            lane.wake()
+
+    def stop(self, *, timeout: float = 60.0) -> None:
+        """In order: claims end, answers on the wire are waited for and written."""
+        for lane in self.lanes:
+            lane.stop()
+        for lane in self.lanes:
+            lane.join(timeout)
+        self.polls.close()
+
+
+class Pulse:
+    """Tells the readiness check that this process is sweeping."""
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}"[:128]
+        self.last: datetime | None = None
+
+    def turn(self, now: datetime) -> int:
+        if self.last is None or (now - self.last).total_seconds() >= HEARTBEAT_SECONDS:
+            Heartbeat.objects.update_or_create(worker=self.name, defaults={"at": now})
+            self.last = now
+        return 0
