@@ -112,11 +112,14 @@ class RouteInline(admin.TabularInline):
     verbose_name = "provider's model"
     verbose_name_plural = "who can make it; a lower position is tried first within its provider"
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
+        return super().get_queryset(request).select_related("provider_model")
+
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
         field: Any = formset.form.base_fields["provider_model"]
         # Read once: each row would ask for the same list of choices again.
-        field.choices = list(field.choices)
+        field.choices = [*field.choices]
         return formset
 
 
