@@ -36,7 +36,7 @@ _WORKER_PATIENCE = 60.0  # an answer to a paid call may still be on the wire
 
 # fmt: off
 WORKER = (
-    sys.executable, "-m", "celery", "-A", "cineflow.worker", "worker",
+    sys.executable, "-m", "celery", "--quiet", "-A", "cineflow.worker", "worker",
     "--pool", "threads", "--concurrency", "2",
     "--without-gossip", "--without-mingle", "--loglevel", "info",
 )
