@@ -1,26 +1,13 @@
-"""Which adapter, key and base URL belong to a provider."""
+"""Which providers this installation can use."""
 
-from providers.base import Account, Adapter
+from django.conf import settings
 
-
-def account(provider_id: str) -> Account:
-    raise NotImplementedError
-
-
-def adapter(provider_id: str) -> Adapter:
-    """Raises LookupError for a provider that no adapter speaks with."""
-    raise NotImplementedError
+_ADAPTERS = {"openai"}
 
 
 def is_configured(provider_id: str) -> bool:
-    return not missing(provider_id)
-
-
-def missing(provider_id: str) -> str:
-    """What a person must do before it can be used ("set OPENAI_API_KEY"); empty if nothing."""
-    raise NotImplementedError
-
-
-def is_vendor_base_url(provider_id: str) -> bool:
-    """Whether calls go to the vendor itself: there, a retired model is dead."""
-    raise NotImplementedError
+    """A key is there and an adapter exists; the preview needs no key."""
+    if provider_id == "preview":
+        return True
+    account = settings.PROVIDERS.get(provider_id, {})
+    return provider_id in _ADAPTERS and bool(account.get("key"))
