@@ -1,4 +1,4 @@
-"""The checklist's further checks: filters and sorting, and errors. They follow the runs of `steps`."""
+"""The checklist's further checks: filters, sorting and errors. They follow the runs of `steps`."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,9 @@ MISSING_ID = "00000000000000000000000000"
 
 
 def failed_runs(walk: Walk) -> str:
-    page = read(walk.api.get("/runs", params={"status": "failed", "page_size": 200}), 200, Page[Run])
+    page = read(
+        walk.api.get("/runs", params={"status": "failed", "page_size": 200}), 200, Page[Run]
+    )
     expect(all(run.status == "failed" for run in page.items), "含非 failed 的 run")
     expect(known(walk.run).id in [run.id for run in page.items], "缺少刚刚失败的 run")
     return f"{page.total} 条，均为 failed"
@@ -29,7 +31,9 @@ def filtered_tasks(walk: Walk, *, query: dict[str, str], fits: Callable[[Task], 
     everything = read(walk.api.get(path, params={"page_size": 200}), 200, Page[Task])
     found = read(walk.api.get(path, params={**query, "page_size": 200}), 200, Page[Task])
     wanted = [task.id for task in everything.items if fits(task)]
-    expect([task.id for task in found.items] == wanted, f"{found.total} 条（应为 {len(wanted)} 条）")
+    expect(
+        [task.id for task in found.items] == wanted, f"{found.total} 条（应为 {len(wanted)} 条）"
+    )
     return f"{found.total} 条"
 
 
@@ -51,15 +55,21 @@ def paged_segments(walk: Walk) -> str:
     for number in (1, 2, 3):
         query = {"page": number, "page_size": 1, "sort": "segment_index", "order": "desc"}
         page = read(walk.api.get(path, params=query), 200, Page[Segment])
-        expect((page.page, page.page_size, page.total) == (number, 1, 2), "page/page_size/total 不符")
+        expect(
+            (page.page, page.page_size, page.total) == (number, 1, 2), "page/page_size/total 不符"
+        )
         indexes.append([segment.segment_index for segment in page.items])
     expect(indexes == [[2], [1], []], f"segment_index={indexes}")
     return "第 1–3 页：2、1、空"
 
 
 _TASKS = "/api/v1/runs/{id}/tasks"
-_RETRYABLE = partial(filtered_tasks, query={"status": "failed", "retryable": "true"}, fits=_may_be_retried)
-_FINAL = partial(filtered_tasks, query={"status": "failed", "retryable": "false"}, fits=_may_not_be_retried)
+_RETRYABLE = partial(
+    filtered_tasks, query={"status": "failed", "retryable": "true"}, fits=_may_be_retried
+)
+_FINAL = partial(
+    filtered_tasks, query={"status": "failed", "retryable": "false"}, fits=_may_not_be_retried
+)
 _LIMITED = partial(filtered_tasks, query={"error_code": "rate_limited"}, fits=_is_rate_limited)
 
 # Here `number` holds the condition, which is what this table's second column shows.
@@ -85,7 +95,10 @@ def unauthorized(walk: Walk, *, token: str) -> str:
         raise NotTestable("服务未设置 AUTH_TOKEN，允许匿名")
     response = walk.api.get("/runs", token=token)
     read_error(response, 401, "unauthorized")
-    expect(response.json() == {"code": "unauthorized", "message": "Authentication required"}, "响应体不符")
+    expect(
+        response.json() == {"code": "unauthorized", "message": "Authentication required"},
+        "响应体不符",
+    )
     expect(response.headers.get("WWW-Authenticate") == "Bearer", "缺少 WWW-Authenticate: Bearer")
     return "code=unauthorized"
 
@@ -103,7 +116,9 @@ def not_found(walk: Walk, *, path: str) -> str:
 
 def bad_segment(walk: Walk, *, change: dict[str, Any]) -> str:
     segment = known(walk.segments)[0]
-    error = read_error(walk.api.patch(f"/segments/{segment.id}", json=change), 400, "validation_error")
+    error = read_error(
+        walk.api.patch(f"/segments/{segment.id}", json=change), 400, "validation_error"
+    )
     places = [problem["loc"][0] for problem in (error.details or {}).get("errors", [])]
     expect(places == list(change), f"details.errors 指向 {places}")
     now = read(walk.api.get(f"/segments/{segment.id}"), 200, Segment)
@@ -116,7 +131,11 @@ EMPTY_PROMPT = {
     "message": "Invalid storyboard schema",
     "details": {
         "errors": [
-            {"loc": ["segments", 0, "prompt_text"], "msg": "Prompt text cannot be empty.", "type": "value_error"}
+            {
+                "loc": ["segments", 0, "prompt_text"],
+                "msg": "Prompt text cannot be empty.",
+                "type": "value_error",
+            }
         ]
     },
 }
@@ -152,9 +171,21 @@ def failed_task_tells_why(walk: Walk) -> str:
 ERRORS = (
     Step("401 未携带 token", "GET /api/v1/runs", "401", partial(unauthorized, token="")),
     Step("401 错误 token", "GET /api/v1/runs", "401", partial(unauthorized, token=WRONG_TOKEN)),
-    Step("404 无效 storyboard id", "GET /api/v1/storyboards/…", "404", partial(not_found, path="/storyboards/sb_{}")),
-    Step("404 无效 segment id", "GET /api/v1/segments/…", "404", partial(not_found, path="/segments/seg_{}")),
-    Step("404 无效 task id", "GET /api/v1/tasks/…", "404", partial(not_found, path="/tasks/task_{}")),
+    Step(
+        "404 无效 storyboard id",
+        "GET /api/v1/storyboards/…",
+        "404",
+        partial(not_found, path="/storyboards/sb_{}"),
+    ),
+    Step(
+        "404 无效 segment id",
+        "GET /api/v1/segments/…",
+        "404",
+        partial(not_found, path="/segments/seg_{}"),
+    ),
+    Step(
+        "404 无效 task id", "GET /api/v1/tasks/…", "404", partial(not_found, path="/tasks/task_{}")
+    ),
     Step(
         "400 非法 duration",
         "PATCH /api/v1/segments/{segment_id}",
@@ -174,5 +205,10 @@ ERRORS = (
         partial(bad_upload, change={"duration_seconds": 7}),
     ),
     Step("400 Schema 不合法（空 prompt_text）", "POST /api/v1/storyboards", "400", empty_prompt),
-    Step("失败任务返回 error_code / retryable", "GET /api/v1/tasks/{task_id}", "有", failed_task_tells_why),
+    Step(
+        "失败任务返回 error_code / retryable",
+        "GET /api/v1/tasks/{task_id}",
+        "有",
+        failed_task_tells_why,
+    ),
 )

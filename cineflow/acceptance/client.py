@@ -1,4 +1,4 @@
-"""A small HTTP client for checks: it calls, and it says in few words how an answer differs from what it should be."""
+"""An HTTP client for checks: it says in few words how an answer differs from what it should be."""
 
 import ipaddress
 import time
@@ -41,9 +41,13 @@ class Api:
         self.session = requests.Session()
         self.session.trust_env = not _is_loopback(self.url)
 
-    def call(self, method: str, path: str, *, token: str | None = None, **arguments: Any) -> requests.Response:
+    def call(
+        self, method: str, path: str, *, token: str | None = None, **arguments: Any
+    ) -> requests.Response:
         auth = Bearer(self.token if token is None else token)
-        return self.session.request(method, f"{self.url}{path}", auth=auth, timeout=_TIMEOUT_SECONDS, **arguments)
+        return self.session.request(
+            method, f"{self.url}{path}", auth=auth, timeout=_TIMEOUT_SECONDS, **arguments
+        )
 
     def get(self, path: str, **arguments: Any) -> requests.Response:
         return self.call("GET", f"{PREFIX}{path}", **arguments)
@@ -86,7 +90,9 @@ def read_error(response: requests.Response, status: int, code: str) -> Error:
 
 def expect_status(response: requests.Response, *allowed: int) -> None:
     if response.status_code not in allowed:
-        raise Unmet(f"{response.status_code}{_code_of(response)}（应为 {' 或 '.join(map(str, allowed))}）")
+        raise Unmet(
+            f"{response.status_code}{_code_of(response)}（应为 {' 或 '.join(map(str, allowed))}）"
+        )
 
 
 def _code_of(response: requests.Response) -> str:

@@ -39,7 +39,11 @@ def as_markdown(record: Record) -> str:
     sections = (
         *("# 后端联调验收记录", "## 1. 基本信息", _bullets(record.facts)),
         *("## 2. 依赖配置确认", _bullets(record.inputs)),
-        *("## 3. 联调检查记录", "### 3.1 最小闭环（dry_run）", _table(_STEP_HEAD, map(_step_row, record.dry))),
+        *(
+            "## 3. 联调检查记录",
+            "### 3.1 最小闭环（dry_run）",
+            _table(_STEP_HEAD, map(_step_row, record.dry)),
+        ),
         *("### 3.2 真实生成（preview）", _table(_STEP_HEAD, map(_step_row, record.real))),
         *("### 3.3 失败任务", _table(_STEP_HEAD, map(_step_row, record.failing))),
         *("## 4. 过滤/排序校验", _table(_FILTER_HEAD, map(_filter_row, record.filters))),
@@ -68,9 +72,14 @@ def _bullets(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _issues(record: Record) -> str:
-    problems = [f"{line.step.endpoint}（{line.step.number}）：{line.actual}" for line in record.failed]
+    problems = [
+        f"{line.step.endpoint}（{line.step.number}）：{line.actual}" for line in record.failed
+    ]
     numbered = [f"- 问题 {number}：{text}" for number, text in enumerate(problems or ["无"], 1)]
-    return "\n".join(numbered + [f"- 待办 {number}：{text}" for number, text in enumerate(record.to_do or ["无"], 1)])
+    return "\n".join(
+        numbered
+        + [f"- 待办 {number}：{text}" for number, text in enumerate(record.to_do or ["无"], 1)]
+    )
 
 
 # ---- a table that is straight in a terminal too ------------------------------------------------
@@ -88,7 +97,11 @@ def _cell(text: str) -> str:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "| " + " | ".join(padded(text, size) for text, size in zip(cells, widths, strict=True)) + " |"
+    return (
+        "| "
+        + " | ".join(padded(text, size) for text, size in zip(cells, widths, strict=True))
+        + " |"
+    )
 
 
 def padded(text: str, size: int) -> str:

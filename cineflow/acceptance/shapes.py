@@ -1,6 +1,7 @@
-"""What the API promises to answer: every field's type and nullability, and where there may be no further ones.
+"""What the API promises to answer: every field's type and nullability, and where there is no more.
 
-Written down a second time on purpose: a check that read this from the server's own code would always agree.
+Written down a second time on purpose: a check that read this from the server's own code would
+always agree.
 """
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
@@ -124,7 +125,9 @@ class _Outcome(Open):
     def errors_fit_the_status(self) -> Self:
         told = [value is not None for value in (self.error_msg, self.error_code, self.retryable)]
         if self.status in HAS_ERROR and not all(told):
-            raise ValueError(f"a task that is {self.status} must tell error_msg, error_code and retryable")
+            raise ValueError(
+                f"a task that is {self.status} must tell error_msg, error_code and retryable"
+            )
         if self.status not in HAS_ERROR and any(told):
             raise ValueError(f"a task that is {self.status} must not tell an error")
         return self

@@ -1,4 +1,4 @@
-"""The twelve steps of the integration checklist, as a dry run, as a real run, and as a run that fails."""
+"""The twelve steps of the checklist, as a dry run, as a real run, and as a run that fails."""
 
 import hashlib
 from functools import partial
@@ -7,8 +7,26 @@ from typing import Any
 
 from django.conf import settings
 
-from cineflow.acceptance.client import PREFIX, Unmet, expect, expect_status, read, read_error, wait_for
-from cineflow.acceptance.shapes import ENDED, File, Metadata, Model, Page, Run, Segment, Storyboard, Task
+from cineflow.acceptance.client import (
+    PREFIX,
+    Unmet,
+    expect,
+    expect_status,
+    read,
+    read_error,
+    wait_for,
+)
+from cineflow.acceptance.shapes import (
+    ENDED,
+    File,
+    Metadata,
+    Model,
+    Page,
+    Run,
+    Segment,
+    Storyboard,
+    Task,
+)
 from cineflow.acceptance.walk import Step, Walk, known
 
 SAMPLE = Path(settings.BASE_DIR) / "examples" / "storyboard_demo.json"
@@ -17,11 +35,23 @@ SEGMENTS = 2
 # Each run of the walk: the body of POST /runs, less the storyboard.
 DRY_RUN = {"model_id": "sora2", "gen_count": 1, "concurrency": 3, "range": "all", "dry_run": True}
 # `force`, or a second demo would take over the clips of the first one and show nothing new.
-REAL_RUN = {"model_id": "preview", "gen_count": 1, "concurrency": 3, "range": "all", "dry_run": False, "force": True}
-# No provider of the keyed ones makes `preview`: it fails before anybody is called, and so costs nothing.
+REAL_RUN = {
+    "model_id": "preview",
+    "gen_count": 1,
+    "concurrency": 3,
+    "range": "all",
+    "dry_run": False,
+    "force": True,
+}
+# `sora_hk` does not make `preview`: this fails before anybody is called, and so costs nothing.
 FAILING_RUN = {
-    **{"model_id": "preview", "routing_strategy": "manual", "provider_id": "sora_hk"},
-    **{"gen_count": 1, "range": "1", "dry_run": False, "force": True},
+    "model_id": "preview",
+    "routing_strategy": "manual",
+    "provider_id": "sora_hk",
+    "gen_count": 1,
+    "range": "1",
+    "dry_run": False,
+    "force": True,
 }
 CHANGES = {
     "prompt_text": "City sunrise, wide shot",
@@ -56,7 +86,9 @@ def list_storyboards(walk: Walk) -> str:
 
 
 def list_segments(walk: Walk) -> str:
-    page = read(walk.api.get(f"/storyboards/{known(walk.storyboard).id}/segments"), 200, Page[Segment])
+    page = read(
+        walk.api.get(f"/storyboards/{known(walk.storyboard).id}/segments"), 200, Page[Segment]
+    )
     indexes = [segment.segment_index for segment in page.items]
     expect(indexes == list(range(1, SEGMENTS + 1)), f"segment_index={indexes}")
     walk.segments = page.items
@@ -113,11 +145,17 @@ def _has_ended(run: Run) -> bool:
 def list_tasks(walk: Walk) -> str:
     run, query = known(walk.run), {"sort": "segment_index", "order": "asc"}
     page = read(walk.api.get(f"/runs/{run.id}/tasks", params=query), 200, Page[Task])
-    expect(page.total == len(page.items) == run.total_tasks, f"返回 {page.total} 条（应为 {run.total_tasks}）")
+    expect(
+        page.total == len(page.items) == run.total_tasks,
+        f"返回 {page.total} 条（应为 {run.total_tasks}）",
+    )
     indexes = [task.segment_index for task in page.items]
     expect(indexes == sorted(indexes), f"未按 segment_index 升序：{indexes}")
     for task in page.items:
-        expect(task.metadata_url == f"{PREFIX}/tasks/{task.id}/metadata", f"metadata_url={task.metadata_url}")
+        expect(
+            task.metadata_url == f"{PREFIX}/tasks/{task.id}/metadata",
+            f"metadata_url={task.metadata_url}",
+        )
         expect(bool(task.full_prompt), f"{task.id} 的 full_prompt 为空")
     walk.tasks = page.items
     return f"返回 {page.total} 条 tasks"
@@ -150,7 +188,10 @@ def _detail(walk: Walk, number: int = 0) -> Task:
     listed = known(walk.tasks)[number]
     task = read(walk.api.get(f"/tasks/{listed.id}"), 200, Task)
     # Less the link, whose signature is renewed every hour.
-    expect(task.model_dump(exclude={"video_url"}) == listed.model_dump(exclude={"video_url"}), "详情与列表不一致")
+    expect(
+        task.model_dump(exclude={"video_url"}) == listed.model_dump(exclude={"video_url"}),
+        "详情与列表不一致",
+    )
     return task
 
 
@@ -184,7 +225,9 @@ def _metadata(walk: Walk, task: Task) -> Metadata:
 
 def _checked_file(walk: Walk, task: Task) -> File:
     found = _metadata(walk, task)
-    segment = next(segment for segment in walk.segments if segment.segment_index == task.segment_index)
+    segment = next(
+        segment for segment in walk.segments if segment.segment_index == task.segment_index
+    )
     expect(found.file is not None, f"{task.id} 没有 file")
     file = known(found.file)
     off = abs((file.seconds or 0) - segment.duration_seconds)
@@ -208,10 +251,17 @@ def download_files(walk: Walk) -> str:
         expect_status(response, 200)
         _expect_mp4(response.headers.get("Content-Type", ""), response.content)
         file = known(_metadata(walk, task).file)
-        expect(len(response.content) == file.bytes, f"{len(response.content)} 字节（应为 {file.bytes}）")
-        expect(hashlib.sha256(response.content).hexdigest() == file.sha256, "sha256 与 metadata 不一致")
+        expect(
+            len(response.content) == file.bytes,
+            f"{len(response.content)} 字节（应为 {file.bytes}）",
+        )
+        expect(
+            hashlib.sha256(response.content).hexdigest() == file.sha256, "sha256 与 metadata 不一致"
+        )
         where = (file.model_extra or {}).get("path") or f"{walk.api.url}{task.video_url}"
-        walk.files[str(where)] = f"{file.seconds:g} s, {file.width}x{file.height}, {file.bytes // 1024} KiB"
+        walk.files[str(where)] = (
+            f"{file.seconds:g} s, {file.width}x{file.height}, {file.bytes // 1024} KiB"
+        )
     return f"200 video/mp4 × {len(walk.tasks)}，sha256 一致"
 
 
@@ -278,8 +328,20 @@ DRY_STEPS = (
     Step("3", "GET /api/v1/storyboards/{id}/segments", "segments 可读", list_segments),
     Step("4", "PATCH /api/v1/segments/{segment_id}", "更新成功", edit_segment),
     Step("5", "GET /api/v1/models?enabled=true", "含 sora2/sora2pro", list_models),
-    Step("6", "POST /api/v1/runs", "返回 run_id", partial(create_run, body=DRY_RUN, tasks=2), "dry_run"),
-    Step("7", "GET /api/v1/runs/{id}", "状态最终完成", partial(follow_run, until="completed"), "dry_run"),
+    Step(
+        "6",
+        "POST /api/v1/runs",
+        "返回 run_id",
+        partial(create_run, body=DRY_RUN, tasks=2),
+        "dry_run",
+    ),
+    Step(
+        "7",
+        "GET /api/v1/runs/{id}",
+        "状态最终完成",
+        partial(follow_run, until="completed"),
+        "dry_run",
+    ),
     Step("8", TASKS, "tasks 可读", list_tasks),
     Step("9", f"GET {TASK}", "error_code/详情可读", show_dry_task, "dry_run"),
     Step("10", f"GET {TASK}/metadata", "元数据可读", show_metadata),
@@ -288,8 +350,20 @@ DRY_STEPS = (
 )
 
 REAL_STEPS = (
-    Step("6", "POST /api/v1/runs", "返回 run_id", partial(create_run, body=REAL_RUN, tasks=2), "preview"),
-    Step("7", "GET /api/v1/runs/{id}", "状态最终完成", partial(follow_run, until="completed"), "本机渲染"),
+    Step(
+        "6",
+        "POST /api/v1/runs",
+        "返回 run_id",
+        partial(create_run, body=REAL_RUN, tasks=2),
+        "preview",
+    ),
+    Step(
+        "7",
+        "GET /api/v1/runs/{id}",
+        "状态最终完成",
+        partial(follow_run, until="completed"),
+        "本机渲染",
+    ),
     Step("8", TASKS, "tasks 可读", list_tasks),
     Step("9", f"GET {TASK}", "completed + video_url", show_finished_tasks),
     Step("10", f"GET {TASK}/metadata", "时长/画幅与分镜一致", show_file_facts),
@@ -299,11 +373,23 @@ REAL_STEPS = (
 )
 
 FAILING_STEPS = (
-    Step("6", "POST /api/v1/runs", "返回 run_id", partial(create_run, body=FAILING_RUN, tasks=1), "无可用路由"),
+    Step(
+        "6",
+        "POST /api/v1/runs",
+        "返回 run_id",
+        partial(create_run, body=FAILING_RUN, tasks=1),
+        "无可用路由",
+    ),
     Step("7", "GET /api/v1/runs/{id}", "状态最终失败", partial(follow_run, until="failed")),
     Step("8", TASKS, "tasks 可读", list_tasks),
     Step("9", f"GET {TASK}", "含 error_code/retryable", show_failed_task),
     Step("10", f"GET {TASK}/metadata", "含 error_code/retryable", show_failed_metadata),
     Step("11", f"GET {TASK}/download", "404（无视频）", download_nothing),
-    Step("12", f"POST {TASK}/retry", "进入运行态", partial(retry, until="failed"), "仍无路由，再次失败"),
+    Step(
+        "12",
+        f"POST {TASK}/retry",
+        "进入运行态",
+        partial(retry, until="failed"),
+        "仍无路由，再次失败",
+    ),
 )

@@ -1,4 +1,4 @@
-"""How a list of steps is walked: each tells what it saw, or raises what did not hold; the verdict follows from that."""
+"""How steps are walked: each tells what it saw or raises what did not hold, and so is judged."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 
 
 class Verdict(StrEnum):
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105 - a verdict
     FAIL = "FAIL"
     NOT_TESTED = "未测"
 
@@ -33,7 +33,9 @@ class Walk:
     segments: list[Segment] = field(default_factory=list)
     run: Run | None = None
     tasks: list[Task] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)  # of each video: its path and its size in words
+    files: dict[str, str] = field(
+        default_factory=dict
+    )  # of each video: its path and its size in words
 
 
 Action = Callable[[Walk], str]
