@@ -163,6 +163,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SORT_OPERATIONS": False,
+    # One name each for choices that several bodies have.
+    "ENUM_NAME_OVERRIDES": {
+        "DurationEnum": [(seconds, seconds) for seconds in (4, 8, 10, 12, 15, 25)],
+        "ResolutionEnum": ["horizontal", "vertical"],
+    },
     "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     "SECURITY": [{}, {"bearer": []}],
     "DISABLE_ERRORS_AND_WARNINGS": False,

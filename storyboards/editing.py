@@ -94,7 +94,7 @@ def _rows(storyboard: UUID, segments: list[schema.NewSegment]) -> Iterator[tuple
         )
 
 
-def _asset(asset: schema.Asset | None) -> dict[str, Any]:
+def _asset(asset: schema.NewAsset | None) -> dict[str, Any]:
     return empty_asset() if asset is None else asset.model_dump()
 
 

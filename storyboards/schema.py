@@ -147,17 +147,17 @@ Duration = Annotated[
 Resolution = Literal["horizontal", "vertical"]
 
 
-class Character(Body):
+class NewCharacter(Body):
     name: Annotated[Name, AfterValidator(_character_name)]
     id: Annotated[str, Field(max_length=MAX_NAME, pattern=r"^@?[A-Za-z0-9_]+$")] | None = None
 
 
 CharacterOrText = Annotated[
-    Character, BeforeValidator(_character, json_schema_input_type=Character | str)
+    NewCharacter, BeforeValidator(_character, json_schema_input_type=NewCharacter | str)
 ]
 
 
-class Asset(Body):
+class NewAsset(Body):
     """Who and what is in the shot."""
 
     characters: Annotated[list[CharacterOrText], Field(max_length=MAX_LISTED)] = Field(default=[])
@@ -172,7 +172,7 @@ class NewSegment(Body):
     prompt_text: PromptText
     director_intent: Intent | None = None
     image_url: ImageUrl | None = None
-    asset: Asset | None = None
+    asset: NewAsset | None = None
     is_pro: bool = False  # before the duration, whose check looks at it
     duration_seconds: Duration = 10
     resolution: Resolution = "horizontal"
@@ -197,7 +197,7 @@ class SegmentChanges(Body):
     prompt_text: PromptText = _not_sent()
     director_intent: Intent | None = _not_sent()
     image_url: ImageUrl | None = _not_sent()
-    asset: Asset | None = _not_sent()
+    asset: NewAsset | None = _not_sent()
     is_pro: bool = _not_sent()
     duration_seconds: Duration = _not_sent()
     resolution: Resolution = _not_sent()
