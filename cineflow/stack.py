@@ -36,7 +36,7 @@ _WORKER_PATIENCE = 60.0  # an answer to a paid call may still be on the wire
 
 # fmt: off
 WORKER = (
-    sys.executable, "-m", "celery", "-A", "cineflow.worker", "worker",
+    sys.executable, "-m", "celery", "--quiet", "-A", "cineflow.worker", "worker",
     "--pool", "threads", "--concurrency", "2",
     "--without-gossip", "--without-mingle", "--loglevel", "info",
 )
@@ -49,6 +49,11 @@ MIGRATE = (sys.executable, "manage.py", "migrate", "--noinput", "--verbosity", "
 class Child:
     name: str
     process: subprocess.Popen[bytes]
+
+    @property
+    def how_it_ended(self) -> str:
+        code = self.process.returncode
+        return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
 @contextmanager
@@ -93,6 +98,12 @@ class Stack:
     def ended(self) -> Child | None:
         """The first child found to be no longer running."""
         return next((child for child in self.children if child.process.poll() is not None), None)
+
+    def wait(self) -> Child:
+        """Until a child ends."""
+        while not (child := self.ended()):
+            time.sleep(0.2)
+        return child
 
     def kill(self) -> None:
         for child in self.children:
@@ -147,7 +158,7 @@ class Stack:
         deadline = time.monotonic() + _READY_SECONDS
         while not _is_ready(f"{self.url}/readyz"):
             if child := self.ended():
-                raise StartFailed(f"{child.name} ended ({child.process.returncode}). {self._where_to_look(child)}")
+                raise StartFailed(f"{child.name} ended ({child.how_it_ended}). {self._where_to_look(child)}")
             if time.monotonic() > deadline:
                 raise StartFailed(f"{self.url}/readyz does not say ok after {_READY_SECONDS:.0f} s.")
             time.sleep(0.1)
