@@ -28,7 +28,7 @@ from cineflow.acceptance.record import Record, as_markdown
 from cineflow.acceptance.screen import Screen
 from cineflow.acceptance.walk import Verdict, Walk
 from cineflow.core.files import write_atomically
-from runs.tasks import broker_answers
+from cineflow.core.redis_server import socket_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +99,12 @@ class Command(BaseCommand):
         self.stdout.write(f"  data     {_short(settings.DATA_DIR)}")
         token = "of your settings" if settings.AUTH_TOKEN else "made up for this demo"
         self.stdout.write(f"  token    {token}")
-        if broker_answers():
+        if _has_company():
             self.stdout.write(
-                "  note     another CineFlow works on this data already; the two share the work"
+                "  note     a CineFlow runs on this data already; its worker shares the work"
             )
         self.stdout.write("  starting web and worker …")
-        self.stdout.flush()
+        self.stdout.flush()  # what follows takes seconds
 
     # ---- what came of it -----------------------------------------------------------------------
 
@@ -146,6 +146,12 @@ def _environment(token: str) -> dict[str, str]:
     return {"AUTH_TOKEN": token, "ALLOWED_HOSTS": hosts, "BEHIND_HTTPS": "false"}
 
 
+def _has_company() -> bool:
+    """Whether a `serve` has its embedded broker on our data folder."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(socket_path(settings.DATA_DIR))) == 0
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -182,7 +188,9 @@ def _git(*arguments: str) -> str:
     """Empty without git, or outside a checkout."""
     command = ["git", "-C", str(settings.BASE_DIR), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(  # noqa: S603 - words of our own
+            command, capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
