@@ -50,10 +50,11 @@ class Screen:
         full = _BAR * run.done // max(run.total_tasks, 1)
         blocks = "█" * full + "░" * (_BAR - full)
         bar = f"        {blocks}  {run.done}/{run.total_tasks} takes  {run.status}"
-        self._wipe()
-        self.out.write(bar, ending="")
-        self.out.flush()
-        self.bar = bar
+        if bar != self.bar:
+            self._wipe()
+            self.out.write(bar, ending="")
+            self.out.flush()
+            self.bar = bar
 
     def _wipe(self) -> None:
         if self.bar:

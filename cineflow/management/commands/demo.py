@@ -2,6 +2,7 @@
 
 import platform
 import secrets
+import shutil
 import signal
 import socket
 import sqlite3
@@ -24,7 +25,7 @@ from django.utils import timezone
 from cineflow import stack
 from cineflow.acceptance.accept import Site, accept
 from cineflow.acceptance.client import Api
-from cineflow.acceptance.record import Record, as_markdown
+from cineflow.acceptance.record import Record, as_markdown, narrow, width
 from cineflow.acceptance.screen import Screen
 from cineflow.acceptance.walk import Verdict, Walk
 from cineflow.core.files import write_atomically
@@ -52,9 +53,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--token", help="its AUTH_TOKEN (default: this installation's)")
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        _end_in_order_on_signals()  # here, since only a process of our own has signals to handle
+        super().run_from_argv(argv)
+
     def handle(self, *args: Any, url: str | None, token: str | None, **options: Any) -> None:
         began = time.monotonic()
-        _end_in_order_on_signals()
         try:
             with self._target(url, token or settings.AUTH_TOKEN) as target:
                 record, walk = self._walk(target)
@@ -82,7 +86,7 @@ class Command(BaseCommand):
         token = token or secrets.token_urlsafe(24)
         logs = settings.DATA_DIR / "logs"
         self._announce()
-        with stack.running(_free_port(), env=_environment(token), logs=logs) as ours:
+        with stack.running(free_port(), env=_environment(token), logs=logs) as ours:
             self.stdout.write(f"  server   {ours.url}  (for this demo; logs in {_short(logs)})")
             yield Target(api=Api(ours.url, token), environment=_facts(), is_ours=True)
 
@@ -112,7 +116,7 @@ class Command(BaseCommand):
         text = as_markdown(record)
         path = settings.DATA_DIR / f"acceptance-{timezone.now():%Y-%m-%d}.md"
         write_atomically(path, [text.encode()])
-        self.stdout.write(f"\n{text}\n{'-' * 80}")
+        self.stdout.write(f"\n{text if self._has_room_for(text) else narrow(text)}\n{'-' * 80}")
         self._show_files(walk, target)
         self.stdout.write(f"Record: {_short(path)}")
         passed, untested = record.count(Verdict.PASS), record.count(Verdict.NOT_TESTED)
@@ -121,6 +125,11 @@ class Command(BaseCommand):
         if record.failed:
             raise CommandError(f"The acceptance failed: {summary}.")
         self.stdout.write(self.style.SUCCESS(f"Accepted: {summary}."))
+
+    def _has_room_for(self, text: str) -> bool:
+        """A file has, whatever its width; a terminal would wrap straight columns into a mess."""
+        columns = shutil.get_terminal_size().columns
+        return not self.stdout.isatty() or max(map(width, text.splitlines())) <= columns
 
     def _show_files(self, walk: Walk, target: Target) -> None:
         if walk.files:
@@ -152,7 +161,7 @@ def _has_company() -> bool:
         return probe.connect_ex(str(socket_path(settings.DATA_DIR))) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
