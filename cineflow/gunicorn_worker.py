@@ -27,7 +27,7 @@ ARRIVES_WITHIN_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
-_EXPECTS = re.compile(rb"\r\nexpect:", re.IGNORECASE)
+_NOT_BY_LENGTH = re.compile(rb"\r\n(?:expect|transfer-encoding)[ \t]*:", re.IGNORECASE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 # Every other error of its parser is a 400.
@@ -169,8 +169,8 @@ def _is_ready(arrived: bytearray) -> bool:
         is_odd = bool(line_ended and line and line.count(b" ") < 2)
         return is_odd or len(arrived) > MAX_HEAD_BYTES or bool(_BARE_LF.search(arrived))
     length = _LENGTH.search(head + b"\r\n")
-    # Whoever expects a "100 Continue" sends nothing before it, and only a thread says that.
-    if length is None or _EXPECTS.search(head):
+    # Whoever expects a "100 Continue" sends nothing before it, and only a thread says that; chunks tell no length.
+    if length is None or _NOT_BY_LENGTH.search(head):
         return True
     return int(length[1]) > SMALL_BODY_BYTES or len(body) >= int(length[1])
 

@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import IO, Self
 
 from django.conf import settings
+from django.core.management import call_command
+from django.db import DatabaseError
 
 from cineflow.core import redis_server
 from cineflow.core.child_process import StartFailed, start, stop
@@ -110,6 +112,13 @@ class Stack:
             child.process.kill()
 
     def _migrate(self) -> None:
+        if all(self.env.get(name) == os.environ.get(name) for name in ("CINEFLOW_DATA_DIR", "DATABASE_URL")):
+            # The database of this process: a second start of Python is a good part of the waiting.
+            try:
+                call_command("migrate", interactive=False, verbosity=0)
+            except DatabaseError as error:
+                raise StartFailed(f"The database could not be prepared: {error}") from error
+            return
         done = subprocess.run(MIGRATE, cwd=settings.BASE_DIR, env=self.env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise StartFailed(f"The database could not be prepared:\n{done.stderr.strip()[-2000:]}")

@@ -71,8 +71,8 @@ def _character(value: Any) -> Any:
     if bracketed := _BRACKETED.fullmatch(text):
         text = bracketed[1]
     name, at, tail = text.rpartition("@")
-    if name.endswith("(") and tail.endswith(")"):
-        name, tail = name[:-1], tail[:-1]
+    if name.endswith("("):
+        name, tail = name[:-1], tail[:-1] if tail.endswith(")") else ""
     if at and _ID.fullmatch(tail):
         return {"name": name, "id": f"@{tail}"}
     return {"name": text}
