@@ -24,9 +24,7 @@ urlpatterns = [
     path("api/v1/", include("runs.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    re_path(r"^api(/.*)?$", nothing_here),
+    re_path(r"^api(?:/|$)", nothing_here),
     path("uploads/<path:name>", serve_upload, name="upload"),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
     path("admin/", admin.site.urls),
 ]
