@@ -5,7 +5,6 @@ from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from cineflow import health
 from cineflow.api.errors import error_response
 from storyboards.views import serve_upload
 

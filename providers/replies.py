@@ -1,34 +1,65 @@
-"""What the answers of many providers have in common: JSON, error envelopes, waiting times.
-
-Also what must not get into a message: keys, prompts, addresses.
-"""
+"""What the answers of many providers have in common: JSON, error envelopes, waiting times."""
 
 import json
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from providers.errors import Failure
+from providers.base import HttpAnswer
+from providers.errors import Code, Failure
+from providers.messages import clean
 
-MESSAGE_LENGTH = 500
 # A provider's mistake must not hold an account for a year.
 LONGEST_WAIT = 24 * 3600.0
 
-_SECRETS = re.compile(
-    r"""
-      (?:https?|wss?|ftp|s3|gs|file)://\S+ | \bdata:\S+ | \bwww\.\S+   # addresses
-    | \b(?:bearer|basic)\s+[\w.~+/=*-]{6,}                             # headers
-    | \b(?:sk|pk|rk|ak|r8|hf|xai)[-_][\w*.-]{5,}[\w*]                  # keys
-    | \b(?:api[-_\ ]?key|token|secret|password)["']?\s*[=:]\s*["']?[^\s"',;]+
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-# So many characters in a row are a quotation, not a coincidence.
-_QUOTED = 16
+# Codes and types of errors, in the words of OpenAI and of those who copied it.
+_NAMES = {
+    Code.CONTENT_POLICY: (
+        "moderation_blocked",
+        "content_policy_violation",
+        "content_policy",
+        "content_filter",
+    ),
+    Code.QUOTA_EXCEEDED: (
+        "insufficient_quota",
+        "insufficient_balance",
+        "insufficient_user_quota",
+        "billing_error",
+    ),
+    Code.DEPENDENCY_ERROR: ("model_not_found",),
+    Code.RATE_LIMITED: ("rate_limit", "rate_limited", "rate_limit_exceeded"),
+    Code.SERVER_ERROR: ("server_error", "internal_error", "internal_server_error"),
+}
+
+# Refusals that are certain: nothing was made. 408 and 5xx are not among them.
+REFUSALS = {
+    400: Code.VALIDATION_ERROR,
+    401: Code.UNAUTHORIZED,
+    402: Code.QUOTA_EXCEEDED,
+    403: Code.FORBIDDEN,
+    404: Code.DEPENDENCY_ERROR,
+    405: Code.VALIDATION_ERROR,
+    409: Code.VALIDATION_ERROR,
+    410: Code.DEPENDENCY_ERROR,
+    413: Code.VALIDATION_ERROR,
+    415: Code.VALIDATION_ERROR,
+    422: Code.VALIDATION_ERROR,
+    429: Code.RATE_LIMITED,
+}
+_UNSAID = {
+    Code.CONTENT_POLICY: "The provider's moderation refused this.",
+    Code.VALIDATION_ERROR: "The provider refused the request.",
+    Code.UNAUTHORIZED: "The provider refused our key.",
+    Code.FORBIDDEN: "The provider does not allow this to our account.",
+    Code.QUOTA_EXCEEDED: "The account at the provider has no balance or quota left.",
+    Code.RATE_LIMITED: "The provider asks us to slow down.",
+    Code.TIMEOUT: "The provider ran out of time.",
+    Code.DEPENDENCY_ERROR: "The provider does not know this address: the model or service is gone.",
+    Code.SERVER_ERROR: "The provider had an error of its own.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,39 +104,6 @@ def _text(value: object) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def clean(text: str, *hidden: str) -> str:
-    """One short line for a person: without keys, addresses, and the `hidden` texts."""
-    for secret in hidden:
-        text = _without(text, secret)
-    text = _SECRETS.sub("…", text)
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
-
-
-def hide(failure: Failure, *texts: str) -> Failure:
-    """For texts that an adapter does not see when it reads an answer: the prompt, the key."""
-    return replace(failure, message=clean(failure.message, *texts))
-
-
-def _without(text: str, secret: str) -> str:
-    """`text` without the passages that quote `secret`, in whole or in part."""
-    size = min(_QUOTED, len(secret))
-    if size < 4:
-        return text
-    pieces = {secret[i : i + size] for i in range(len(secret) - size + 1)}
-    kept, done, i = [], 0, 0
-    while i + size <= len(text):
-        if text[i : i + size] not in pieces:
-            i += 1
-            continue
-        end = i + size
-        while text[end - size + 1 : end + 1] in pieces and end < len(text):
-            end += 1
-        kept += [text[done:i], "…"]
-        done = i = end
-    return "".join([*kept, text[done:]])
-
-
 def retry_after(headers: Mapping[str, str], *more: str) -> float | None:
     """Seconds that the provider asks us to wait; `more` names headers in milliseconds."""
     for name in ("retry-after-ms", *more):
@@ -143,3 +141,33 @@ def _time(value: str | None) -> datetime | None:
 
 def _bounded(seconds: float) -> float:
     return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def named(error: ErrorBody) -> Code | None:
+    """What the provider's own words say; they are finer than a status."""
+    return next((code for code, words in _NAMES.items() if error.names(*words)), None)
+
+
+def failure(code: Code, error: ErrorBody, answer: HttpAnswer) -> Failure:
+    """An answer that is an error, in the provider's words if it has any."""
+    said = clean(error.message)
+    text = said or _UNSAID[code]
+    if error.names("model_not_found"):
+        text = f"The model is gone: {said}" if said else "The model is gone."
+    return Failure(code, text, answer.status, retry_after(answer.headers))
+
+
+def job_failure(error: ErrorBody, prompt: object) -> Failure:
+    """The error inside a failed job; `prompt` is whatever the job holds under that name."""
+    code = named(error) or Code.UNKNOWN_ERROR
+    said = clean(error.message, prompt if isinstance(prompt, str) else "")
+    return Failure(code, said or _UNSAID.get(code, "The provider says that the job failed."))
+
+
+def percent(progress: object) -> int | None:
+    """A number, or as some relays have it, "30%"."""
+    try:
+        number = int(float(str(progress).removesuffix("%")))
+    except (ValueError, OverflowError):
+        return None
+    return min(max(number, 0), 100)
