@@ -206,7 +206,7 @@ SEND_WITHIN_SECONDS = env.float("SEND_WITHIN_SECONDS", default=5.0)
 RETRY_BACKOFF_SECONDS = env.float("RETRY_BACKOFF_SECONDS", default=5.0)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", default=5)
 SENDERS = env.int("SENDERS", default=32)
-DOWNLOADERS = env.int("DOWNLOADERS", default=4)
+DOWNLOADERS = env.int("DOWNLOADERS", default=16)
 
 # ---- logs ------------------------------------------------------------------------------------
 LOGGING = {
