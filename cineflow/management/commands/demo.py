@@ -197,9 +197,7 @@ def _git(*arguments: str) -> str:
     """Empty without git, or outside a checkout."""
     command = ["git", "-C", str(settings.BASE_DIR), *arguments]
     try:
-        done = subprocess.run(  # noqa: S603 - words of our own
-            command, capture_output=True, text=True, timeout=10, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
