@@ -133,7 +133,8 @@ class Command(BaseCommand):
 
     def _show_files(self, walk: Walk, target: Target) -> None:
         if walk.files:
-            self.stdout.write("Videos:")
+            whose = "" if target.is_ours else " (in that server's data folder)"
+            self.stdout.write(f"Videos{whose}:")
         for path, facts in walk.files.items():
             place = _short(settings.DATA_DIR / path) if target.is_ours else path
             self.stdout.write(f"  {place}  ({facts})")
