@@ -70,7 +70,8 @@ def moment(at: datetime | None) -> SafeString | str:
     if at is None:
         return NOTHING
     local = localtime(at)
-    return format_html('<time datetime="{}" title="{}">{:%Y-%m-%d %H:%M:%S}</time>', local.isoformat(), local, local)
+    told = f"{local:%Y-%m-%d %H:%M:%S}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), local, told)
 
 
 def span(start: datetime | None, end: datetime | None) -> str:
