@@ -8,8 +8,11 @@ from django.utils.safestring import SafeString
 
 from providers.models import Provider
 from runs.admin import search, shown
-from runs.admin.lists import CalendarQuerySet, ReadOnlyAdmin, ReadOnlyInline, Rows, RunFilter, one_of
+from runs.admin.lists import CalendarQuerySet, ReadOnlyAdmin, ReadOnlyInline, Rows, RunFilter, one_of, words
 from runs.models import LIVE, Attempt, Heartbeat, Phase
+
+
+_MOVING = set(LIVE) - {Phase.AMBIGUOUS}
 
 
 def providers() -> list[tuple[str, str]]:
@@ -49,13 +52,17 @@ class AttemptFacts:
 
     @admin.display
     def took(self, attempt: Attempt) -> str:
-        if attempt.finished_at is None and attempt.phase not in LIVE:
+        if attempt.finished_at is None and attempt.phase not in _MOVING:
             return shown.NOTHING
         return shown.span(attempt.sent_at, attempt.finished_at or timezone.now())
 
     @admin.display(description="error")
     def trouble(self, attempt: Attempt) -> SafeString | str:
         return shown.error(attempt)
+
+    @admin.display(description="error")
+    def trouble_in_short(self, attempt: Attempt) -> SafeString | str:
+        return shown.error(attempt, clip=True)
 
     @admin.display(description="cost")
     def price(self, attempt: Attempt) -> str:
@@ -99,8 +106,8 @@ class AttemptInline(AttemptFacts, ReadOnlyInline):
 
 @admin.register(Attempt)
 class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
-    list_display = ("sent", "state", "provider", "job", "of_task", "of_run", "trouble", "price", "took")
-    list_filter = (RunFilter, "phase", one_of("provider_id", providers), "possibly_billed")
+    list_display = ("sent", "state", "provider", "job", "of_task", "of_run", "trouble_in_short", "price", "took")
+    list_filter = (RunFilter, one_of("phase", lambda: words(Phase.values)), one_of("provider_id", providers), "possibly_billed")
     list_select_related = ("task", "run")
     wide = (
         *("prompt", "output", "task__snapshot", "task__routing", "task__full_prompt", "task__failed_providers"),
@@ -112,9 +119,9 @@ class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
     search_fields = ("provider_job_id",)
     search_help_text = "A provider's job id, the attempt's token, or the id of a task or run."
     fieldsets = (
-        (None, {"fields": ("token", "number", "state", "of_task", "of_run", "trouble", "http_status")}),
-        ("Provider", {"fields": ("provider", "job", "seconds", "price", "possibly_billed", "finished_video")}),
-        ("Times", {"fields": ("sent", "accepted", "finished", "deadline", "took")}),
+        (None, {"fields": ("token", ("number", "state"), ("of_task", "of_run"), "trouble")}),
+        ("Provider", {"fields": (("provider", "job"), ("seconds", "price", "possibly_billed"), "finished_video")}),
+        ("Times", {"fields": (("sent", "accepted", "finished", "deadline", "took"),)}),
         ("Prompt", {"fields": ("prompt_text",)}),
     )
 
@@ -122,8 +129,8 @@ class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
         return CalendarQuerySet(Attempt)
 
     def get_search_results(self, request: HttpRequest, queryset: Rows, search_term: str) -> tuple[Rows, bool]:
-        words = search_term.strip()
-        return (queryset.filter(search.attempts(words)) if words else queryset), False
+        wanted = search_term.strip()
+        return (queryset.filter(search.attempts(wanted)) if wanted else queryset), False
 
     @admin.display(description="task")
     def of_task(self, attempt: Attempt) -> SafeString:
@@ -131,7 +138,7 @@ class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
 
     @admin.display(description="run")
     def of_run(self, attempt: Attempt) -> SafeString:
-        return shown.run_link(attempt.run_id, attempt.run.storyboard_name)
+        return shown.run_link(attempt.run_id, shown.clipped(attempt.run.storyboard_name))
 
 
 @admin.register(Heartbeat)

@@ -70,6 +70,12 @@ class LeanList(ChangeList):
         rows: Rows = super().get_queryset(request, exclude_parameters)
         return rows.defer(*self.model_admin.wide)
 
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if self.paginator.has_more:
+            # The search form would tell the bound as if it were the count; where the two are equal, it tells nothing.
+            self.full_result_count = self.result_count
+
     def get_ordering(self, request: HttpRequest, queryset: Rows) -> list[str]:
         if self.sortable_by is not None and not self.sortable_by:
             self.params.pop(ORDER_VAR, None)  # of an old link, or written by hand
@@ -143,6 +149,10 @@ def one_of(column: str, choices: Callable[[], Choices]) -> type[EqualsFilter]:
 
     name = column.removesuffix("_id").replace("_", " ")
     return type(f"{column}_filter", (EqualsFilter,), {"title": name, "parameter_name": column, "lookups": lookups})
+
+
+def words(values: Iterable[str]) -> list[tuple[str, str]]:
+    return [(value, value.replace("_", " ")) for value in values]
 
 
 class RunFilter(admin.SimpleListFilter):

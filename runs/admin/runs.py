@@ -12,7 +12,7 @@ from cineflow.core import ids
 from providers.models import VideoModel
 from providers.routing import Strategy
 from runs.admin import actions, search, shown
-from runs.admin.lists import CalendarQuerySet, Rows, one_of
+from runs.admin.lists import CalendarQuerySet, Rows, one_of, words
 from runs.admin.story import StoryAdmin
 from runs.models import ACTIVE, Run, Status
 from storyboards.models import Storyboard
@@ -22,18 +22,14 @@ def _models() -> list[tuple[str, str]]:
     return list(VideoModel.objects.values_list("id", "display_name"))
 
 
-def _strategies() -> list[tuple[str, str]]:
-    return [(name, name) for name in get_args(Strategy)]
-
-
 @admin.register(Run)
 class RunAdmin(StoryAdmin):
-    list_display = ("short_id", "storyboard_name", "model_id", "state", "progress", "dry_run", "created", "took")
+    list_display = ("short_id", "storyboard_and_model", "state", "progress", "created", "took")
     list_filter = (
-        one_of("status", lambda: Status.choices),
+        one_of("status", lambda: words(Status.values)),
         "dry_run",
         one_of("model_id", _models),
-        one_of("routing_strategy", _strategies),
+        one_of("routing_strategy", lambda: words(get_args(Strategy))),
         "created_at",
     )
     date_hierarchy = "created_at"
@@ -49,21 +45,21 @@ class RunAdmin(StoryAdmin):
             "What was asked for",
             {
                 "fields": (
-                    *("storyboard_and_id", "model_id", "routing_strategy", "provider", "range"),
-                    *("gen_count", "concurrency", "dry_run", "force"),
+                    *("storyboard_and_id", ("model_id", "routing_strategy", "provider"), "range"),
+                    ("gen_count", "concurrency", "options"),
                 )
             },
         ),
         ("Files", {"fields": ("output_mode", "output_path", "folder"), "classes": ("collapse",)}),
-        ("Times", {"fields": ("created", "started", "finished", "took")}),
+        ("Times", {"fields": (("created", "started", "finished", "took"),)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> Rows:
         return CalendarQuerySet(Run)
 
     def get_search_results(self, request: HttpRequest, queryset: Rows, search_term: str) -> tuple[Rows, bool]:
-        words = search_term.strip()
-        return (queryset.filter(search.runs(words)) if words else queryset), False
+        wanted = search_term.strip()
+        return (queryset.filter(search.runs(wanted)) if wanted else queryset), False
 
     def buttons_for(self, row: Run) -> tuple[tuple[str, str], ...]:
         cancel = (("cancel", "Cancel…"),) if row.status in ACTIVE else ()
@@ -79,7 +75,7 @@ class RunAdmin(StoryAdmin):
 
     @admin.display(description="status")
     def state(self, run: Run) -> SafeString:
-        return shown.badge(run.status)
+        return shown.together(shown.badge(run.status), shown.badge("dry_run") if run.dry_run else "")
 
     @admin.display(description="waits for")
     def waiting(self, run: Run) -> str:
@@ -93,6 +89,10 @@ class RunAdmin(StoryAdmin):
     def counts(self, run: Run) -> SafeString:
         return shown.counts(run)
 
+    @admin.display(description="storyboard, model")
+    def storyboard_and_model(self, run: Run) -> SafeString:
+        return shown.together(shown.clipped(run.storyboard_name), shown.quiet(run.model_id))
+
     @admin.display(description="storyboard")
     def storyboard_and_id(self, run: Run) -> SafeString:
         name: Any = run.storyboard_name
@@ -100,9 +100,14 @@ class RunAdmin(StoryAdmin):
             name = shown.link(reverse("admin:storyboards_storyboard_change", args=[run.storyboard_id]), name)
         return shown.together(name, shown.mono(ids.show("sb", run.storyboard_uuid)))
 
-    @admin.display(description="provider (manual strategy)", empty_value=shown.NOTHING)
+    @admin.display(description="provider, for the manual strategy")
     def provider(self, run: Run) -> str:
-        return run.provider_id
+        return run.provider_id or shown.NOTHING
+
+    @admin.display
+    def options(self, run: Run) -> str:
+        chosen = (("dry run", run.dry_run), ("force: nothing is reused", run.force))
+        return ", ".join(name for name, is_on in chosen if is_on) or shown.NOTHING
 
     @admin.display(description="output folder")
     def folder(self, run: Run) -> SafeString:

@@ -43,7 +43,16 @@ def mono(text: object) -> SafeString:
 
 def together(*lines: object) -> SafeString:
     """One below the other, in one cell."""
-    return format_html_join("", "<div>{}</div>", [(line,) for line in lines])
+    return format_html_join("", "<div>{}</div>", [(line,) for line in lines if line])
+
+
+def clipped(value: object) -> SafeString:
+    """Two lines of a text that may be long; the rest for the mouse."""
+    return format_html('<span class="cf-clipped" title="{}">{}</span>', value, value)
+
+
+def quiet(value: object) -> SafeString:
+    return format_html('<span class="cf-quiet">{}</span>', value)
 
 
 def facts(named: Iterable[tuple[str, object]]) -> SafeString:
@@ -70,8 +79,8 @@ def moment(at: datetime | None) -> SafeString | str:
     if at is None:
         return NOTHING
     local = localtime(at)
-    told = f"{local:%Y-%m-%d %H:%M:%S}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), local, told)
+    told = (local.isoformat(), local, f"{local:%Y-%m-%d}", f"{local:%H:%M:%S}")
+    return format_html('<time datetime="{}" title="{}"><span>{}</span> <span>{}</span></time>', *told)
 
 
 def span(start: datetime | None, end: datetime | None) -> str:
@@ -91,7 +100,7 @@ def bar(run: Run) -> SafeString:
     words = ", ".join(f"{number} {_words(status)}" for status, number in present) or "no tasks"
     return format_html(
         '<svg class="cf-bar" viewBox="0 0 {} 1" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
-        '<span class="cf-counts">{}</span>',
+        '<span class="cf-quiet">{}</span>',
         *(max(run.total_tasks, 1), words, _stacked(present), words),
     )
 
@@ -141,19 +150,19 @@ def routing(decision: Mapping[str, Any] | None) -> SafeString | str:
     rest = {key: value for key, value in (decision or {}).items() if key != "considered" and value not in (None, "")}
     return format_html(
         '<table class="cf-table"><thead><tr><th>Provider</th><th>Model</th><th>Taken</th><th>Why</th></tr></thead>'
-        "<tbody>{}</tbody></table><p>{}</p>",
+        "<tbody>{}</tbody></table>{}",
         format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows),
-        " · ".join(f"{key.replace('_', ' ')}: {value}" for key, value in rest.items()),
+        quiet(" · ".join(f"{_words(key)}: {value}" for key, value in rest.items())),
     )
 
 
-def error(row: Task | Attempt) -> SafeString | str:
+def error(row: Task | Attempt, *, clip: bool = False) -> SafeString | str:
     """Code, HTTP status and message, as far as there are any."""
     http_status = f"HTTP {row.http_status}" if isinstance(row, Attempt) and row.http_status else ""
     parts = [
         mono(row.error_code) if row.error_code else "",
         http_status,
-        row.error_msg,
+        clipped(row.error_msg) if clip and row.error_msg else row.error_msg,
         may_be_billed() if row.possibly_billed else "",
     ]
     return format_html_join(" ", "{}", [(part,) for part in parts if part]) or NOTHING

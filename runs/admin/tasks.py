@@ -13,18 +13,14 @@ from cineflow.core import ids
 from providers.errors import Code
 from runs.admin import actions, search, shown
 from runs.admin.attempts import AttemptInline, providers
-from runs.admin.lists import ReadOnlyInline, Rows, RunFilter, one_of, run_of
+from runs.admin.lists import ReadOnlyInline, Rows, RunFilter, one_of, run_of, words
 from runs.admin.story import StoryAdmin
 from runs.models import ENDED, Status, Step, Task, VideoFile
 from runs.serializers import waiting_reason
 
 
-def _codes() -> list[tuple[str, str]]:
-    return [(code.value, code.value.replace("_", " ")) for code in Code]
-
-
 def _steps() -> list[tuple[str, str]]:
-    return [choice for choice in Step.choices if choice[0]]
+    return [(step.value, str(step.label).lower()) for step in Step if step.value]
 
 
 class FileInline(ReadOnlyInline):
@@ -57,11 +53,11 @@ class FileInline(ReadOnlyInline):
 
 @admin.register(Task)
 class TaskAdmin(StoryAdmin):
-    list_display = ("short_id", "take_name", "state", "doing", "made_by", "attempt_count", "trouble", "of_run", "updated")
+    list_display = ("short_id", "take_name", "state_and_step", "made_by", "trouble_in_short", "of_run", "updated")
     list_filter = (
         RunFilter,
-        one_of("status", lambda: Status.choices),
-        one_of("error_code", _codes),
+        one_of("status", lambda: words(Status.values)),
+        one_of("error_code", lambda: words(Code)),
         one_of("step", _steps),
         one_of("provider_id", providers),
         "possibly_billed",
@@ -73,16 +69,17 @@ class TaskAdmin(StoryAdmin):
     actions = (actions.retry, actions.retry_accepting)
     inlines = (AttemptInline, FileInline)
     fieldsets = (
-        (None, {"fields": ("public_id", "run_and_name", "take_name", "segment_id", "state", "doing", "trouble", "video_link")}),
+        (None, {"fields": ("public_id", "run_and_name", ("take_name", "segment_id"), ("state", "doing"), "trouble", "video_link")}),
         ("Provider", {"fields": ("made_by", "decision")}),
         ("Prompt and segment", {"fields": ("prompt", "segment"), "classes": ("collapse",)}),
-        ("Times", {"fields": ("created", "started", "finished", "updated", "took")}),
+        ("Times", {"fields": (("created", "started", "finished", "updated", "took"),)}),
         (
             "Engine",
             {
                 "fields": (
-                    *("step", "due_at", "lease_until", "fence", "cancel_requested_at", "attempt_count", "tries"),
-                    *("errors_in_a_row", "failed_providers", "retryable", "fingerprint"),
+                    ("step", "due_at", "lease_until", "fence"),
+                    ("attempt_count", "tries", "errors_in_a_row", "failed_providers"),
+                    *(("cancel_requested_at", "retryable", "possibly_billed"), "fingerprint"),
                 ),
                 "classes": ("collapse",),
             },
@@ -97,15 +94,15 @@ class TaskAdmin(StoryAdmin):
 
     def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
         # One run's tasks are sorted in no time; a million are not.
-        return ("take_name", "state", "updated", "attempt_count") if "run" in request.GET else ()
+        return ("take_name", "state_and_step", "updated") if "run" in request.GET else ()
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         of_one_run = "run" in request.GET
         return tuple(name for name in self.list_display if not (of_one_run and name == "of_run"))
 
     def get_search_results(self, request: HttpRequest, queryset: Rows, search_term: str) -> tuple[Rows, bool]:
-        words = search_term.strip()
-        return (queryset.filter(search.tasks(words)) if words else queryset), False
+        wanted = search_term.strip()
+        return (queryset.filter(search.tasks(wanted)) if wanted else queryset), False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         run = run_of(request)
@@ -144,27 +141,37 @@ class TaskAdmin(StoryAdmin):
     def state(self, task: Task) -> SafeString:
         return shown.badge(task.status)
 
-    @admin.display(empty_value=shown.NOTHING)
+    @admin.display(description="status", ordering="status")
+    def state_and_step(self, task: Task) -> SafeString:
+        return shown.together(self.state(task), "" if task.status in ENDED else shown.quiet(self.doing(task)))
+
+    @admin.display
     def doing(self, task: Task) -> str:
         """The next step and what it waits for, or how far the provider says it is."""
         if task.status in ENDED:
-            return ""
-        step = str(Step(task.step).label)
+            return shown.NOTHING
+        step = str(Step(task.step).label).lower()
         progress = f"{task.progress} %" if task.progress is not None else ""
         wish = "cancel asked for" if task.cancel_requested_at else ""
         return " · ".join(part for part in (step, progress, waiting_reason(task), wish) if part)
 
-    @admin.display(description="provider", empty_value=shown.NOTHING)
-    def made_by(self, task: Task) -> str:
-        return f"{task.provider_id} {task.provider_model_id}".strip()
+    @admin.display(description="provider, attempts")
+    def made_by(self, task: Task) -> SafeString | str:
+        number = f"{task.attempt_count} attempt{'' if task.attempt_count == 1 else 's'}" if task.attempt_count else ""
+        name = f"{task.provider_id} {task.provider_model_id}".strip()
+        return shown.together(name, shown.quiet(number) if number else "") or shown.NOTHING
 
     @admin.display(description="error")
     def trouble(self, task: Task) -> SafeString | str:
         return shown.error(task)
 
+    @admin.display(description="error")
+    def trouble_in_short(self, task: Task) -> SafeString | str:
+        return shown.error(task, clip=True)
+
     @admin.display(description="run")
     def of_run(self, task: Task) -> SafeString:
-        return shown.run_link(task.run_id, task.run.storyboard_name)
+        return shown.run_link(task.run_id, shown.clipped(task.run.storyboard_name))
 
     @admin.display(description="run")
     def run_and_name(self, task: Task) -> SafeString:
