@@ -156,7 +156,7 @@ class Adapter(Protocol):
     def fetch(self, account: Account, job_id: str, output: Mapping[str, Any]) -> HttpCall | RenderLocally: ...
 
     def image_size(self, resolution: str, model: str) -> tuple[int, int] | None:
-        """Width and height that a start image must have; None when any size will do."""
+        """Width and height that a start image must have; None if any will do."""
         ...
 
 

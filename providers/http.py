@@ -1,11 +1,28 @@
 """The one transport. It says what the wire did and never repeats a POST."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from providers.base import HttpAnswer, HttpCall, NoAnswer
-from providers.errors import Failure
+import requests
+
+from providers.base import HttpAnswer, HttpCall
+from providers.connections import WIRE_ERRORS, Wire, prepare, reason
+from providers.downloads import Downloaded, DownloadError, Order, download
+from providers.errors import Code, Failure
+from providers.polls import MAX_ANSWER, PollClient
+from providers.proxies import Proxies
+
+__all__ = [
+    "DownloadError",
+    "Downloaded",
+    "NotSent",
+    "PollClient",
+    "Proxies",
+    "SentNoAnswer",
+    "Transport",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,51 +39,26 @@ class SentNoAnswer:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Downloaded:
-    """A whole file; `bytes` is its size."""
-
-    bytes: int
-    sha256: str
-    content_type: str
-
-
-class DownloadError(Exception):
-    """No whole file came. `gone`: it is not there (any more), so asking again is of no use."""
-
-    def __init__(self, failure: Failure, *, gone: bool = False) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-        self.gone = gone
-
-
-@dataclass(frozen=True, slots=True)
-class Proxies:
-    """Which proxy a URL goes through; loopback never goes through one."""
-
-    http: str = ""
-    https: str = ""
-    bypass: str = ""  # as NO_PROXY is written
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Proxies":
-        raise NotImplementedError
-
-    def choose(self, url: str) -> str | None:
-        raise NotImplementedError
-
-
 class Transport:
-    """What happens once: a paid POST, a download. Safe to share between threads."""
+    """What happens once: a paid POST, a download. Safe to share between threads.
+
+    `timeout` is for a submit from its beginning to the last byte of its answer, in seconds.
+    """
 
     def __init__(self, *, timeout: float, proxies: Proxies | None = None) -> None:
-        raise NotImplementedError
+        self._timeout = timeout
+        self._proxies = proxies or Proxies()
 
     def submit(
         self, call: HttpCall, *, send_by: float | None = None
     ) -> HttpAnswer | NotSent | SentNoAnswer:
         """Send once. `send_by` (time.monotonic): a connection that is open later stays unused."""
-        raise NotImplementedError
+        try:
+            request = prepare(call)
+        except ValueError as error:
+            return NotSent(_unsendable(error))
+        with Wire(deadline=time.monotonic() + self._timeout, send_by=send_by) as wire:
+            return self._send(wire, request)
 
     def download(
         self,
@@ -77,23 +69,44 @@ class Transport:
         max_bytes: int,
         on_progress: Callable[[int], None] | None = None,
     ) -> Downloaded:
-        """Write the answer's body to `target`; raises DownloadError, or OSError of the disk.
+        """Write the body to `target` and sync it; raises DownloadError, or OSError of the disk.
 
-        `on_progress` is told the bytes so far, about once a second; what it raises ends the
-        download.
+        `on_progress` is told the bytes so far, at most once a second, and not while nothing
+        comes; what it raises ends the download. `timeout` holds for all of it.
         """
-        raise NotImplementedError
+        deadline = time.monotonic() + timeout
+        return download(Order(call, deadline, max_bytes, self._proxies, on_progress), target)
+
+    def _send(
+        self, wire: Wire, request: requests.PreparedRequest
+    ) -> HttpAnswer | NotSent | SentNoAnswer:
+        try:
+            answer = wire.begin(request, self._proxies, read_timeout=None)
+            return self._read(wire, answer)
+        except WIRE_ERRORS as error:
+            if wire.opened:
+                return SentNoAnswer(self._lost(wire, error))
+            message = f"Could not connect: {reason(error)}."
+            return NotSent(Failure(Code.DEPENDENCY_ERROR, message))
+
+    def _read(self, wire: Wire, answer: requests.Response) -> HttpAnswer | SentNoAnswer:
+        body = bytearray()
+        for chunk in wire.chunks(answer, decode=True):
+            body += chunk
+            if len(body) > MAX_ANSWER:
+                message = "The answer is too long to be one."
+                return SentNoAnswer(Failure(Code.SERVER_ERROR, message, answer.status_code))
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return HttpAnswer(answer.status_code, headers, bytes(body))
+
+    def _lost(self, wire: Wire, error: BaseException) -> Failure:
+        if wire.cut or isinstance(error, requests.Timeout | TimeoutError):
+            return Failure(Code.TIMEOUT, f"No answer within {self._timeout:g} seconds.")
+        return Failure(Code.SERVER_ERROR, "The connection broke before an answer came.")
 
 
-class PollClient:
-    """Asks many at once: one loop thread and one session, made at the first question."""
-
-    def __init__(self, *, proxies: Proxies | None = None, limit: int = 100) -> None:
-        raise NotImplementedError
-
-    def ask(self, calls: Sequence[HttpCall], *, timeout: float) -> list[HttpAnswer | NoAnswer]:
-        """The answers in the order of the calls; back within `timeout` and a little."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
+def _unsendable(error: ValueError) -> Failure:
+    # Neither error may be quoted: both hold the header, and the header holds the key.
+    if isinstance(error, UnicodeError | requests.exceptions.InvalidHeader):
+        return Failure(Code.UNAUTHORIZED, "The key has characters that no header can carry.")
+    return Failure(Code.DEPENDENCY_ERROR, "The base URL is not a web address.")

@@ -1,15 +1,56 @@
-"""Which adapter, key and base URL belong to a provider."""
+"""Which adapter, key and base URL belong to a provider.
 
+To add one: an adapter, a line in `_ADAPTERS`, a line in `_VENDORS`, a line in the settings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from providers.adapters.openai import OpenAIVideos
+from providers.adapters.preview import Preview
 from providers.base import Account, Adapter
+
+LOCAL = "preview"
+
+# By dialect; a provider speaks the one of its own name unless its settings name another.
+_ADAPTERS: Mapping[str, Adapter] = {
+    LOCAL: Preview(),
+    "openai": OpenAIVideos(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Vendor:
+    """How a provider's variables begin, and the host at which the vendor itself answers."""
+
+    variables: str
+    host: str
+
+
+_VENDORS: Mapping[str, _Vendor] = {
+    "sora_hk": _Vendor("SORA", "api.sora.hk"),
+    "openai": _Vendor("OPENAI", "api.openai.com"),
+    "aihubmix": _Vendor("AIHUBMIX", "aihubmix.com"),
+}
 
 
 def account(provider_id: str) -> Account:
-    raise NotImplementedError
+    """An unknown provider has an account without a key."""
+    found = settings.PROVIDERS.get(provider_id, {})
+    return Account(
+        provider_id,
+        base_url=found.get("base_url", "").strip().rstrip("/"),
+        key=found.get("key", "").strip(),
+        dialect=found.get("dialect", "").strip() or provider_id,
+    )
 
 
 def adapter(provider_id: str) -> Adapter:
     """Raises LookupError for a provider that no adapter speaks with."""
-    raise NotImplementedError
+    return _ADAPTERS[account(provider_id).dialect]
 
 
 def is_configured(provider_id: str) -> bool:
@@ -18,9 +59,36 @@ def is_configured(provider_id: str) -> bool:
 
 def missing(provider_id: str) -> str:
     """What a person must do before it can be used ("set OPENAI_API_KEY"); empty if nothing."""
-    raise NotImplementedError
+    if provider_id == LOCAL:
+        return ""
+    vendor = _VENDORS.get(provider_id)
+    if vendor is None:
+        return "no adapter of this version speaks with it"
+    ours = account(provider_id)
+    if ours.dialect not in _ADAPTERS:
+        return _no_adapter(provider_id, ours.dialect, vendor)
+    if not _is_web_address(ours.base_url):
+        return f"set {vendor.variables}_BASE_URL to an address that begins with http(s)://"
+    return "" if ours.key else f"set {vendor.variables}_API_KEY"
 
 
 def is_vendor_base_url(provider_id: str) -> bool:
     """Whether calls go to the vendor itself: there, a retired model is dead."""
-    raise NotImplementedError
+    vendor = _VENDORS.get(provider_id)
+    host = urlsplit(account(provider_id).base_url).hostname or ""
+    return vendor is not None and (host == vendor.host or host.endswith("." + vendor.host))
+
+
+def _no_adapter(provider_id: str, dialect: str, vendor: _Vendor) -> str:
+    if dialect == provider_id:
+        return "no adapter of this version speaks with it"
+    known = ", ".join(sorted(_ADAPTERS.keys() - {LOCAL}))
+    return f"set {vendor.variables}_DIALECT to one of: {known}"
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)

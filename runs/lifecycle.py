@@ -46,7 +46,7 @@ WITH due AS MATERIALIZED (
     ORDER BY due_at LIMIT %s {skip_locked}
 )
 UPDATE runs_task SET fence = fence + 1, lease_until = %s FROM due WHERE runs_task.id = due.id
-RETURNING runs_task.*
+RETURNING {columns}
 """
 
 
@@ -56,6 +56,7 @@ def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> 
         return []
     sql = _CLAIM.format(
         steps=", ".join(["%s"] * len(steps)),
+        columns=", ".join(f"runs_task.{field.column}" for field in Task._meta.concrete_fields),
         skip_locked="FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else "",
     )
     moment = connection.ops.adapt_datetimefield_value(now)

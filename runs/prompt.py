@@ -52,4 +52,5 @@ def _with_ids(text: str, characters: Sequence[Mapping[str, Any]]) -> str:
 def _replacement(found: re.Match[str], ids: Mapping[str, str | None]) -> str:
     name = found["name"]
     known = ids.get(name) if name else None
-    return f"@{known.removeprefix('@')}" if known else found[0]
+    # With its blanks at once: what follows the name ("Alicea") must not become a part of the id.
+    return f" @{known.removeprefix('@')} " if known else found[0]

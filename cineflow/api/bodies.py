@@ -68,10 +68,10 @@ def refuse_too_large(length: int, stream: IO[bytes]) -> None:
     raise _too_large()
 
 
-def uploaded_file(request: Request) -> UploadedFile:
+def uploaded_file(request: Request) -> "UploadedFile[Any]":
     """The file in the form's field `file`."""
     data = request.data
-    found = request.FILES.get("file")
+    found: UploadedFile[Any] | None = request.FILES.get("file")
     if found is None:
         given = "a text value" if isinstance(data, Mapping) and "file" in data else "nothing"
         raise Invalid([problem(["file"], f"Send the file in the form field 'file'; it holds {given}.", "missing")])
@@ -84,13 +84,13 @@ def _too_large() -> PayloadTooLarge:
     return PayloadTooLarge(f"The upload is larger than {settings.MAX_UPLOAD_BYTES} bytes (MAX_UPLOAD_BYTES).")
 
 
-def read_body(request: Request, model: type[BodyType]) -> BodyType:
-    """The request's JSON as `model`; no body at all counts as `{}`."""
+def read_body(
+    request: Request, model: type[BodyType], *, context: dict[str, Any] | None = None
+) -> BodyType:
+    """The request's JSON as `model`; no body at all counts as `{}`. `context` is for validators."""
     if request.content_type and not isinstance(request.data, Mapping):
         raise Invalid([problem([], "The body must be a JSON object.", "object_type")])
     try:
-        return model.model_validate(dict(request.data))
+        return model.model_validate(dict(request.data), context=context)
     except ValidationError as error:
         raise Invalid(problems_of(error)) from error
-
-

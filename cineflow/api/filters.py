@@ -25,9 +25,9 @@ class StrictBooleanFilter(django_filters.BooleanFilter):
 
 
 class StrictChoiceField(forms.CharField):
-    def __init__(self, *, choices: Iterable[str], **kwargs: Any) -> None:
+    def __init__(self, *, choices: Iterable[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.allowed = tuple(choices)
+        self.allowed = tuple(value for value, _ in choices)
 
     def clean(self, value: Any) -> str | None:
         if value is None:
@@ -41,6 +41,10 @@ class StrictChoiceFilter(django_filters.Filter):
     """`choices` is a plain list of words."""
 
     field_class = StrictChoiceField
+
+    def __init__(self, *args: Any, choices: Iterable[str], **kwargs: Any) -> None:
+        # Kept as pairs, where the OpenAPI document looks for them.
+        super().__init__(*args, choices=[(word, word) for word in choices], **kwargs)
 
 
 class WholeNumberField(forms.CharField):

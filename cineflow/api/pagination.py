@@ -30,9 +30,10 @@ class PagePagination(BasePagination):
         whole = {"type": "integer", "minimum": 1}
         properties = {
             "items": schema,
-            "page": whole,
-            "page_size": {**whole, "maximum": MAX_PAGE_SIZE},
-            "total": {"type": "integer", "minimum": 0},
+            # The examples let drf-spectacular wrap a view's example of one item into a whole page.
+            "page": {**whole, "example": 1},
+            "page_size": {**whole, "maximum": MAX_PAGE_SIZE, "example": DEFAULT_PAGE_SIZE},
+            "total": {"type": "integer", "minimum": 0, "example": 1},
         }
         return {"type": "object", "properties": properties, "required": list(properties)}
 

@@ -61,7 +61,7 @@ def _execute_many(target: str, width: int, rows: Iterable[Sequence[object]]) -> 
     places = ", ".join(["%s"] * width)
     with connection.cursor() as cursor:
         statement = f"INSERT INTO {target} VALUES ({places})"  # noqa: S608 - names of the model
-        cursor.executemany(statement, rows)  # type: ignore[arg-type] - any iterable will do
+        cursor.executemany(statement, rows)  # type: ignore[arg-type]  # any iterable
 
 
 def _adapted(

@@ -80,6 +80,12 @@ def capped(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
-    """Pydantic's findings in our words: its prefix "Value error, " says nothing to a reader."""
+    """Pydantic's findings in our words: it would name classes of ours, and prefix our own sentences."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [problem(item["loc"], item["msg"].removeprefix("Value error, "), item["type"]) for item in found]
+    return [problem(item["loc"], _words(item["type"], item["msg"]), item["type"]) for item in found]
+
+
+def _words(kind: str, msg: str) -> str:
+    if kind in ("model_type", "dict_type"):
+        return "Input should be an object"
+    return msg.removeprefix("Value error, ")

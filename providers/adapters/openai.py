@@ -1,0 +1,157 @@
+"""The OpenAI Videos protocol: `POST /videos`, `GET /videos/{id}`, `GET /videos/{id}/content`.
+
+OpenAI itself ended it on 2026-09-24; relays and self-hosted servers speak it still. Facts: the
+files of openai-python 3.54 (`resources/videos.py`, `types/video.py`) and OpenAI's OpenAPI file.
+It has no idempotency key and no cancel.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from providers.base import (
+    Accepted,
+    Account,
+    Ambiguous,
+    Failed,
+    Finished,
+    GenerationRequest,
+    HttpAnswer,
+    HttpCall,
+    NoAnswer,
+    PollOutcome,
+    Rejected,
+    StartImage,
+    SubmitOutcome,
+    Working,
+)
+from providers.errors import Code, Failure, UnexpectedReply
+from providers.messages import clean
+from providers.replies import (
+    REFUSALS,
+    ErrorBody,
+    error_body,
+    failure,
+    job_failure,
+    json_object,
+    named,
+    percent,
+    retry_after,
+)
+
+_SIZES = {"horizontal": (1280, 720), "vertical": (720, 1280)}
+_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+_LONGEST_ID = 512
+
+
+class OpenAIVideos:
+    """Has no state."""
+
+    def submit(self, account: Account, request: GenerationRequest) -> HttpCall:
+        width, height = _SIZES[request.resolution]
+        fields = {
+            "prompt": request.prompt,
+            "model": request.model,
+            "seconds": str(request.seconds),  # a number is refused
+            "size": f"{width}x{height}",
+        }
+        url, secrets = _url(account, "videos"), _secrets(account)
+        match request.image:
+            case StartImage(content=bytes(content), mime_type=kind):
+                name = f"start.{_EXTENSIONS.get(kind, 'png')}"
+                files = {"input_reference": (name, content, kind)}
+                return HttpCall("POST", url, secret_headers=secrets, form=fields, files=files)
+            case StartImage(url=link):
+                body = fields | {"input_reference": {"image_url": link}}
+                return HttpCall("POST", url, secret_headers=secrets, json=body)
+        return HttpCall("POST", url, secret_headers=secrets, json=fields)
+
+    def read_submit(self, answer: HttpAnswer) -> SubmitOutcome:
+        body = json_object(answer.body)
+        if _is_success(answer) or _is_video(body):
+            return Accepted(_job_id(body))
+        error = error_body(body)
+        if answer.status in (301, 307, 308):
+            text = "The base URL redirects to another one: set that one."
+            return Rejected(Failure(Code.DEPENDENCY_ERROR, text, answer.status))
+        if answer.status == 408:
+            return Ambiguous(failure(Code.TIMEOUT, error, answer))
+        if answer.status >= 500:
+            return Ambiguous(failure(Code.SERVER_ERROR, error, answer))
+        return Rejected(failure(_refusal(answer, error), error, answer))
+
+    def poll(self, account: Account, job_id: str) -> HttpCall:
+        return HttpCall("GET", _url(account, "videos", job_id), secret_headers=_secrets(account))
+
+    def read_poll(self, answer: HttpAnswer) -> PollOutcome:
+        body = json_object(answer.body)
+        # Some servers tell of a failed job with an error status around the job itself.
+        if body is not None and (_is_success(answer) or _is_video(body)):
+            return _progress(body, answer)
+        if _is_success(answer):
+            raise UnexpectedReply("the answer to a poll is no JSON object")
+        code = REFUSALS.get(answer.status, Code.SERVER_ERROR)
+        gone = answer.status in (404, 410)
+        return NoAnswer(failure(code, error_body(body), answer), gone=gone)
+
+    def fetch(self, account: Account, job_id: str, output: Mapping[str, Any]) -> HttpCall:
+        return HttpCall(
+            "GET",
+            _url(account, "videos", job_id, "content"),
+            headers={"Accept": "video/mp4, application/octet-stream;q=0.9, */*;q=0.8"},
+            secret_headers=_secrets(account),
+        )
+
+    def image_size(self, resolution: str, model: str) -> tuple[int, int]:
+        """Any other size is refused; a pro model takes this one as well."""
+        return _SIZES[resolution]
+
+
+def _url(account: Account, *path: str) -> str:
+    quoted = "/".join(quote(part, safe="") for part in path)
+    return f"{account.base_url.rstrip('/')}/{quoted}"
+
+
+def _secrets(account: Account) -> dict[str, str]:
+    return {"Authorization": f"Bearer {account.key}"}
+
+
+def _is_success(answer: HttpAnswer) -> bool:
+    return 200 <= answer.status < 300
+
+
+def _is_video(body: Mapping[str, Any] | None) -> bool:
+    return body is not None and body.get("object") == "video"
+
+
+def _job_id(body: Mapping[str, Any] | None) -> str:
+    match body:
+        case {"id": str(job_id)} if _is_usable(job_id):
+            return job_id
+        case None:
+            raise UnexpectedReply("the answer to a submit is no JSON object")
+    raise UnexpectedReply("the answer to a submit has no usable id")
+
+
+def _is_usable(job_id: str) -> bool:
+    # It is kept in a column and becomes a part of a path, which dots alone would climb up.
+    return bool(job_id.strip(".")) and job_id.isprintable() and len(job_id) <= _LONGEST_ID
+
+
+def _refusal(answer: HttpAnswer, error: ErrorBody) -> Code:
+    if answer.status not in REFUSALS:
+        raise UnexpectedReply(f"HTTP {answer.status} in answer to a submit")
+    return named(error) or REFUSALS[answer.status]
+
+
+def _progress(video: Mapping[str, Any], answer: HttpAnswer) -> PollOutcome:
+    match video.get("status"):
+        case "queued" | "in_progress":
+            wait = retry_after(answer.headers, "openai-poll-after-ms")
+            return Working(percent(video.get("progress")), wait)
+        case "completed":
+            return Finished()
+        case "failed":
+            return Failed(job_failure(error_body(video), video.get("prompt")))
+        case unknown:
+            raise UnexpectedReply(f"a job's status is {clean(repr(unknown))[:40]}")

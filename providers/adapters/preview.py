@@ -1,0 +1,38 @@
+"""The provider that lives here: it takes every job at once, and this machine draws the video."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from providers.base import (
+    Accepted,
+    Account,
+    GenerationRequest,
+    HttpAnswer,
+    HttpCall,
+    PollOutcome,
+    RenderLocally,
+    SubmitOutcome,
+)
+from providers.errors import UnexpectedReply
+
+
+class Preview:
+    """Speaks with nobody, so nobody answers."""
+
+    def submit(self, account: Account, request: GenerationRequest) -> Accepted:
+        return Accepted(job_id=f"preview-{request.token}", output={})
+
+    def read_submit(self, answer: HttpAnswer) -> SubmitOutcome:
+        raise UnexpectedReply("a preview is never submitted")
+
+    def poll(self, account: Account, job_id: str) -> HttpCall:
+        raise UnexpectedReply("a preview is never polled")
+
+    def read_poll(self, answer: HttpAnswer) -> PollOutcome:
+        raise UnexpectedReply("a preview is never polled")
+
+    def fetch(self, account: Account, job_id: str, output: Mapping[str, Any]) -> RenderLocally:
+        return RenderLocally()
+
+    def image_size(self, resolution: str, model: str) -> None:
+        return None

@@ -1,0 +1,75 @@
+"""What the API answers; nothing is written through these.
+
+`read_only_fields` tells the OpenAPI document that an answer has every field, always.
+"""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from providers import catalogue, registry
+from providers.models import DURATIONS, RESOLUTIONS, ClientEvent, Provider, VideoModel
+
+_CAPABILITIES = (
+    "supports_image_to_video",
+    "supported_durations",
+    "supported_resolutions",
+    "supports_pro",
+)
+
+
+class CapabilitiesSerializer(serializers.ModelSerializer[Provider]):
+    supported_durations = serializers.ListField(child=serializers.ChoiceField(DURATIONS))
+    supported_resolutions = serializers.ListField(child=serializers.ChoiceField(RESOLUTIONS))
+
+    class Meta:
+        model = Provider
+        fields: tuple[str, ...] = _CAPABILITIES
+        read_only_fields: tuple[str, ...] = _CAPABILITIES
+
+
+class ProviderSerializer(CapabilitiesSerializer):
+    configured = serializers.SerializerMethodField(
+        help_text="Whether a key is there and this version speaks the provider's protocol."
+    )
+
+    class Meta(CapabilitiesSerializer.Meta):
+        fields = (
+            "id", "display_name", "enabled", "priority", "weight", *_CAPABILITIES, "configured"
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_configured(self, provider: Provider) -> bool:
+        return registry.is_configured(provider.pk)
+
+
+class ModelSerializer(serializers.ModelSerializer[VideoModel]):
+    class Meta:
+        model = VideoModel
+        fields: tuple[str, ...] = ("id", "display_name", "description", "enabled")
+        read_only_fields: tuple[str, ...] = fields
+
+
+class AdminModelSerializer(ModelSerializer):
+    provider_map = serializers.SerializerMethodField(
+        help_text="Provider ids, each with its own names for the model, in the order of choice."
+    )
+
+    class Meta(ModelSerializer.Meta):
+        fields = (*ModelSerializer.Meta.fields, "provider_map")
+        read_only_fields = fields
+
+    def get_provider_map(self, model: VideoModel) -> dict[str, list[str]]:
+        return catalogue.provider_map(model)
+
+
+class EventReceiptSerializer(serializers.ModelSerializer[ClientEvent]):
+    class Meta:
+        model = ClientEvent
+        fields = ("event_id", "received_at")
+        read_only_fields = fields
+
+
+class EventReceiptsSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    events = EventReceiptSerializer(many=True)

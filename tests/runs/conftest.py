@@ -1,0 +1,139 @@
+"""The engine driven by hand: a made-up clock, the real database, and a far end over a real socket."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.utils import timezone
+
+from cineflow.core import ids
+from providers.http import PollClient, Transport
+from providers.models import Provider
+from runs import launch
+from runs.models import ACTIVE, Run, Task
+from runs.steps import check, download, poll, reuse, submit
+from storyboards.models import Segment, Storyboard
+from tests.providers.simulated import Simulator, simulator
+
+
+SEED = import_module("providers.migrations.0002_seed")
+
+
+@pytest.fixture
+def catalogue(db: None) -> None:
+    """A transactional test before this one has emptied the seeded tables."""
+    if not Provider.objects.exists():
+        SEED.seed(apps, None)
+
+
+@pytest.fixture
+def far_end(settings: Any) -> Iterator[Simulator]:
+    """A simulated provider behind `openai`, with jobs that take no time."""
+    with simulator(seconds=0.0) as simulated:
+        settings.PROVIDERS = {
+            **settings.PROVIDERS,
+            "openai": {"key": "sk-test", "base_url": simulated.base_url, "dialect": "openai"},
+        }
+        yield simulated
+
+
+@dataclass
+class Machine:
+    """All lanes of a sweep, turned by hand. Every turn happens `step` seconds after the one before."""
+
+    now: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 12, tzinfo=UTC))
+    transport: Transport = field(default_factory=lambda: Transport(timeout=5))
+    polls: PollClient = field(default_factory=PollClient)
+
+    def __post_init__(self) -> None:
+        self.submitter = submit.Submitter(self.transport)
+        self.downloader = download.Downloader(self.transport)
+
+    def turn(self, seconds: float = 1.0) -> None:
+        self.now += timedelta(seconds=seconds)
+        check.turn(self.now)
+        reuse.turn(self.now)
+        self.submit()
+        poll.turn(self.polls, self.now)
+        self.download()
+
+    def submit(self) -> None:
+        """One dispatch, and all its answers."""
+        self.submitter.turn(self.now)
+        while self.submitter.pending:
+            submit.write_answers(self.submitter._answered(), now=self.now)
+
+    def download(self) -> None:
+        self.downloader.turn(self.now)
+        while self.downloader.pending:
+            download.write(self.downloader._arrived(), now=self.now)
+
+    def run_to_end(self, run: Run, *, turns: int = 200, seconds: float = 30.0) -> Run:
+        for _ in range(turns):
+            run.refresh_from_db()
+            if run.status not in ACTIVE:
+                return run
+            self.turn(seconds)
+        raise AssertionError(f"{run} is still {run.status} after {turns} turns")
+
+    def close(self) -> None:
+        self.submitter.senders.shutdown()
+        self.downloader.fetchers.shutdown()
+        self.polls.close()
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    made = Machine()
+    yield made
+    made.close()
+
+
+MakeBoard = Callable[..., Storyboard]
+
+
+@pytest.fixture
+def board(catalogue: None, settings: Any) -> MakeBoard:
+    """Makes a storyboard: `board("a prompt", "another", duration_seconds=4)`."""
+
+    def make(*prompts: str, **fields: Any) -> Storyboard:
+        key = ids.new_id()
+        made = Storyboard.objects.create(
+            id=key, name="film.json", segment_count=len(prompts), original=f"storyboards/{key}/original.json"
+        )
+        Path(settings.DATA_DIR, "storyboards", str(key)).mkdir(parents=True, exist_ok=True)
+        Segment.objects.bulk_create(
+            Segment(**{"storyboard": made, "segment_index": index, "prompt_text": prompt, "duration_seconds": 4, **fields})
+            for index, prompt in enumerate(prompts, 1)
+        )
+        return made
+
+    return make
+
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def start(board: MakeBoard, machine: Machine) -> MakeRun:
+    """Creates a run: `start("a prompt", model_id="sora2", gen_count=2)`; of `of=storyboard` when given."""
+
+    def make(*prompts: str, of: Storyboard | None = None, fields: dict[str, Any] | None = None, **config: Any) -> Run:
+        storyboard = of or board(*prompts, **(fields or {}))
+        wanted = {"model_id": "sora2", "storyboard_id": storyboard.pk, **config}
+        return launch.create_run(launch.RunConfig(**wanted), now=machine.now)
+
+    return make
+
+
+def only_task(run: Run) -> Task:
+    return Task.objects.select_related("run", "video").get(run=run)
+
+
+def now() -> datetime:
+    return timezone.now()
