@@ -70,11 +70,14 @@ def refuse_too_large(length: int, stream: IO[bytes]) -> None:
 
 def uploaded_file(request: Request) -> "UploadedFile[Any]":
     """The file in the form's field `file`."""
-    data = request.data
-    found: UploadedFile[Any] | None = request.FILES.get("file")
-    if found is None:
-        given = "a text value" if isinstance(data, Mapping) and "file" in data else "nothing"
-        raise Invalid([problem(["file"], f"Send the file in the form field 'file'; it holds {given}.", "missing")])
+    given: list[Any] = request.data.getlist("file") if request.data else []
+    if len(given) > 1:
+        # All but one would be dropped silently.
+        raise Invalid([problem(["file"], f"Send one file; the form field 'file' stands {len(given)} times.")])
+    if not given or not isinstance(given[0], UploadedFile):
+        holds = "a text value" if given else "nothing"
+        raise Invalid([problem(["file"], f"Send the file in the form field 'file'; it holds {holds}.", "missing")])
+    found: UploadedFile[Any] = given[0]
     if (found.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise _too_large()
     return found
