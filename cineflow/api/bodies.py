@@ -5,6 +5,7 @@ from typing import IO, Any, TypeVar
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
@@ -30,7 +31,11 @@ class StrictJSONParser(BaseParser):
     ) -> Any:
         assert parser_context is not None
         # `.body` and not the stream: it is where Django refuses a body that is too large for memory.
-        raw: bytes = parser_context["request"]._request.body
+        request: HttpRequest = parser_context["request"]._request
+        raw = request.body
+        if len(raw) < int(request.META.get("CONTENT_LENGTH") or 0):
+            # Nothing at all counts as `{}`, which starts a paid retry: not what a lost connection meant.
+            raise Invalid([problem([], "The body ends before its Content-Length.", "incomplete")])
         if not raw.strip():
             return {}
         try:
