@@ -136,6 +136,46 @@ class NoAnswer:
 PollOutcome = Working | Finished | Failed | NoAnswer
 
 
+# ---- what looking for a lost job came to ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SeenJob:
+    """A job as its provider lists it. `created_at` is Unix time; `facts` are what `matches` compares."""
+
+    job_id: str
+    created_at: float
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of a provider's jobs, newest first; `next_page` is what to ask for the one after it."""
+
+    jobs: tuple[SeenJob, ...]
+    next_page: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CannotLookUp:
+    """This provider lists nothing: nobody but a person can tell."""
+
+
+LookUpOutcome = Listing | CannotLookUp | NoAnswer
+
+# ---- what a cancel came to -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Canceled:
+    """The job will not be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotCanceled:
+    """It goes on: too late, not possible, or no answer."""
+
+
 class Adapter(Protocol):
     """One provider's dialect."""
 
@@ -154,6 +194,22 @@ class Adapter(Protocol):
         ...
 
     def fetch(self, account: Account, job_id: str, output: Mapping[str, Any]) -> HttpCall | RenderLocally: ...
+
+    def look_up(self, account: Account, page: str | None) -> HttpCall | None:
+        """List the account's jobs, newest first; None where the dialect has no list."""
+        ...
+
+    def read_look_up(self, answer: HttpAnswer) -> LookUpOutcome: ...
+
+    def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
+        """Whether the job was made from this very request, as far as the list tells."""
+        ...
+
+    def cancel(self, account: Account, job_id: str) -> HttpCall | None:
+        """None where the dialect has no cancel."""
+        ...
+
+    def read_cancel(self, answer: HttpAnswer) -> Canceled | NotCanceled: ...
 
     def image_size(self, resolution: str, model: str) -> tuple[int, int] | None:
         """Width and height that a start image must have; None if any will do."""

@@ -13,6 +13,14 @@ RESOLUTIONS = ("horizontal", "vertical")
 _RANK = [MinValueValidator(1), MaxValueValidator(100)]
 
 
+class Recovery(models.TextChoices):
+    """How a provider helps after a submit whose answer was lost."""
+
+    TOKEN = "token", "A: honours our token, so the same submit may be sent again"
+    LOOK_UP = "look_up", "B: can be asked which jobs it made"
+    NONE = "none", "C: neither; a person decides"
+
+
 class Provider(models.Model):
     """A video API, and our account there."""
 
@@ -25,9 +33,19 @@ class Provider(models.Model):
     supported_durations = models.JSONField(default=list)
     supported_resolutions = models.JSONField(default=list)
     supports_pro = models.BooleanField(default=True)
-    max_in_flight = models.PositiveIntegerField(null=True, blank=True, help_text="Unfinished jobs at once; empty: no limit.")
+    recovery = models.CharField(
+        max_length=16, choices=Recovery.choices, default=Recovery.NONE, help_text="After a submit without an answer."
+    )
+    can_cancel = models.BooleanField(default=False, help_text="Takes a cancel of a running job.")
+    max_in_flight = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Unfinished jobs at once; empty: no limit."
+    )
+    max_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Submits a minute; empty: no limit.")
     not_before = models.DateTimeField(null=True, blank=True, help_text="No submit to this account before this time.")
     hold_reason = models.CharField(max_length=255, blank=True, help_text="Why the account is held.")
+    trips = models.PositiveSmallIntegerField(
+        default=0, help_text="Failures in a row that opened the breaker; while above 0, one submit at a time is let through."
+    )
 
     class Meta:
         ordering = ["priority", "id"]
@@ -66,9 +84,14 @@ class ProviderModel(models.Model):
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="provider_models")
     name = models.CharField(max_length=255)
     pro = models.CharField(max_length=16, choices=Pro.choices, default=Pro.NEVER)
-    price_per_second = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True, help_text="US dollars.")
+    price_per_second = models.DecimalField(
+        max_digits=10, decimal_places=4, null=True, blank=True, help_text="US dollars."
+    )
     price_as_of = models.DateField(null=True, blank=True)
     retired_at = models.DateField(null=True, blank=True, help_text="The vendor ends the model on this day.")
+    not_before = models.DateTimeField(null=True, blank=True, help_text="No submit to this model before this time.")
+    hold_reason = models.CharField(max_length=255, blank=True, help_text="Why the model is held.")
+    trips = models.PositiveSmallIntegerField(default=0, help_text="As the provider's, for this model alone.")
     poll_initial_wait_seconds = models.FloatField(null=True, blank=True)
     poll_interval_seconds = models.FloatField(null=True, blank=True)
     max_poll_seconds = models.FloatField(null=True, blank=True)

@@ -12,7 +12,9 @@ class RunBody(Body):
 
     storyboard_id: Annotated[str, Field(max_length=64)]
     model_id: Annotated[str, Field(max_length=64)]
-    routing_strategy: Literal["default", "manual", "failover", "weighted", "cost", "latency", "quota"] = "default"
+    routing_strategy: Literal[
+        "default", "manual", "failover", "weighted", "cost", "latency", "quota"
+    ] = "default"
     provider_id: Annotated[str | None, Field(max_length=64)] = None
     gen_count: Annotated[int, Field(ge=1, le=10)] = 1
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -21,6 +23,17 @@ class RunBody(Body):
     output_path: str | None = None
     dry_run: bool = False
     force: bool = False
+
+
+class DecisionBody(Body):
+    """A person's word on an attempt of which nobody knows whether it was billed."""
+
+    action: Literal["adopt", "submit_again", "give_up"]
+    provider_job_id: Annotated[str | None, Field(min_length=1, max_length=512)] = None
+
+
+class EmptyBody(Body):
+    """Nothing to say."""
 
 
 class RetryBody(Body):

@@ -2,15 +2,35 @@
 
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from providers import registry
-from providers.models import Provider, ProviderModel, Route
+from providers.models import ProviderModel, Route
 from providers.routing import Candidate
 from runs.models import Attempt, Phase
 
 _MEASURED_JOBS = 200
+
+
+@dataclass(slots=True)
+class Load:
+    """What accounts carry: unfinished jobs and submits of the last minute by provider; submits on the wire
+    by provider and by (provider, model)."""
+
+    in_flight: dict[str, int] = field(default_factory=dict)
+    last_minute: dict[str, int] = field(default_factory=dict)
+    sending: dict[str | tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, provider_id: str, model: str) -> None:
+        """One more submit."""
+        for counts, key in (
+            (self.in_flight, provider_id),
+            (self.last_minute, provider_id),
+            (self.sending, provider_id),
+            (self.sending, (provider_id, model)),
+        ):
+            counts[key] = counts.get(key, 0) + 1  # type: ignore[index,call-overload,attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +40,21 @@ class Catalogue:
     routes: Mapping[str, tuple[Route, ...]]
     latencies: Mapping[tuple[str, str], float]
 
-    def candidates(self, model_id: str, *, now: datetime, load: Mapping[str, int]) -> list[Candidate]:
-        """`load` is the number of unfinished jobs per provider."""
+    def candidates(self, model_id: str, *, now: datetime, load: Load) -> list[Candidate]:
         routes = self.routes.get(model_id, ())
-        return [self._candidate(route.provider_model, now, load, route.position) for route in routes]
+        return [
+            self._candidate(route.provider_model, now, load, route.position) for route in routes
+        ]
 
-    def _candidate(self, model: ProviderModel, now: datetime, load: Mapping[str, int], position: int) -> Candidate:
+    def _candidate(
+        self, model: ProviderModel, now: datetime, load: Load, position: int
+    ) -> Candidate:
         provider = model.provider
+        holds = [
+            moment for moment in (provider.not_before, model.not_before) if moment and moment > now
+        ]
+        free_slots, why = _free_slots(model, load)
+        reason = (provider.hold_reason or model.hold_reason) if holds else why
         return Candidate(
             provider_id=provider.pk,
             provider_model_id=model.name,
@@ -45,9 +73,9 @@ class Catalogue:
             supports_pro=provider.supports_pro,
             price_per_second=model.price_per_second,
             latency_p50=self.latencies.get((provider.pk, model.name)),
-            free_slots=_free_slots(provider, load),
-            held_until=provider.not_before if provider.not_before and provider.not_before > now else None,
-            hold_reason=provider.hold_reason,
+            free_slots=free_slots,
+            held_until=max(holds) if holds else None,
+            hold_reason=reason,
         )
 
 
@@ -67,10 +95,28 @@ def _is_dead(model: ProviderModel, today: date) -> bool:
     return gone and registry.is_vendor_base_url(model.provider_id)
 
 
-def _free_slots(provider: Provider, load: Mapping[str, int]) -> int | None:
-    if provider.max_in_flight is None:
-        return None
-    return max(0, provider.max_in_flight - load.get(provider.pk, 0))
+def _free_slots(model: ProviderModel, load: Load) -> tuple[int | None, str]:
+    """How many submits the account takes now (None: no limit), and what limits it most."""
+    provider = model.provider
+    limits = []
+    if provider.max_in_flight is not None:
+        used = load.in_flight.get(provider.pk, 0)
+        words = f"{provider.pk} has its {provider.max_in_flight} jobs in flight (max_in_flight)"
+        limits.append((provider.max_in_flight - used, words))
+    if provider.max_per_minute is not None:
+        used = load.last_minute.get(provider.pk, 0)
+        words = f"{provider.pk} takes {provider.max_per_minute} submits a minute (max_per_minute)"
+        limits.append((provider.max_per_minute - used, words))
+    # After a failure one submit at a time goes through, until one is accepted.
+    if provider.trips:
+        limits.append((1 - load.sending.get(provider.pk, 0), f"{provider.pk} is being tried again"))
+    if model.trips:
+        key = (provider.pk, model.name)
+        limits.append((1 - load.sending.get(key, 0), f"{model.name} is being tried again"))
+    if not limits:
+        return None, ""
+    free, words = min(limits)
+    return max(0, free), words
 
 
 def _latencies(models: Iterable[ProviderModel]) -> dict[tuple[str, str], float]:
@@ -89,14 +135,21 @@ def _latency(provider_id: str, name: str) -> float | None:
         .order_by("-finished_at")
         .values_list("accepted_at", "finished_at")[:_MEASURED_JOBS]
     )
-    seconds = [(finished - accepted).total_seconds() for accepted, finished in times if finished and accepted]
+    seconds = [
+        (finished - accepted).total_seconds()
+        for accepted, finished in times
+        if finished and accepted
+    ]
     return statistics.median(seconds) if seconds else None
 
 
 def why_busy(candidate: Candidate) -> str:
     """Why a usable candidate takes nothing right now; empty when it does."""
     if candidate.held_until:
-        return candidate.hold_reason or f"{candidate.provider_id} is held until {candidate.held_until:%H:%M:%S} UTC"
+        return (
+            candidate.hold_reason
+            or f"{candidate.provider_id} is held until {candidate.held_until:%H:%M:%S} UTC"
+        )
     if candidate.free_slots == 0:
-        return f"{candidate.provider_id} has no free slot (max_in_flight)"
+        return candidate.hold_reason or f"{candidate.provider_id} has no free slot"
     return ""

@@ -16,9 +16,17 @@ from django.db.models import Count, Q
 
 from cineflow.core import guarded
 from cineflow.core.bulk import insert
+from cineflow.core.errors import Conflict
 from runs.models import ACTIVE, LIVE, Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
 
-COUNTED = (Status.QUEUED, Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.DOWNLOAD_FAILED, Status.CANCELED)
+COUNTED = (
+    Status.QUEUED,
+    Status.RUNNING,
+    Status.COMPLETED,
+    Status.FAILED,
+    Status.DOWNLOAD_FAILED,
+    Status.CANCELED,
+)
 _EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
 
 
@@ -45,7 +53,9 @@ WITH due AS MATERIALIZED (
     WHERE step IN ({steps}) AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
     ORDER BY due_at LIMIT %s {skip_locked}
 )
-UPDATE runs_task SET fence = fence + 1, lease_until = %s FROM due WHERE runs_task.id = due.id
+UPDATE runs_task SET fence = fence + 1, lease_until = %s,
+    crashes = crashes + CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END
+FROM due WHERE runs_task.id = due.id
 RETURNING {columns}
 """
 
@@ -68,13 +78,20 @@ def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> 
 def renew(tasks: Sequence[Task], *, lease: float, now: datetime) -> set[UUID]:
     """Keep a claim alive while its work goes on; returns the tasks that are still ours."""
     until = now + timedelta(seconds=lease)
-    return guarded.write(Task, [guarded.Change(task.pk, {"fence": task.fence}, {"lease_until": until}) for task in tasks])
+    return guarded.write(
+        Task,
+        [guarded.Change(task.pk, {"fence": task.fence}, {"lease_until": until}) for task in tasks],
+    )
 
 
 def postpone(tasks: Iterable[tuple[Task, Mapping[str, Any]]]) -> None:
     """Write back claimed tasks that moved nowhere (a poll that found its job working): no event, no counts."""
     changes = [
-        guarded.Change(task.pk, {"fence": task.fence, "status": task.status}, {"lease_until": None, **values})
+        guarded.Change(
+            task.pk,
+            {"fence": task.fence, "status": task.status},
+            {"lease_until": None, "crashes": 0, **values},
+        )
         for task, values in tasks
     ]
     guarded.write(Task, changes)
@@ -90,7 +107,9 @@ def apply(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
     with transaction.atomic():
         runs = lock_runs({move.task.run_id for move in moves})
         moves = _heed_cancels(moves)
-        won = guarded.write(Task, [_task_change(move, now) for move in moves if move.task.run_id in runs])
+        won = guarded.write(
+            Task, [_task_change(move, now) for move in moves if move.task.run_id in runs]
+        )
         made = [move for move in moves if move.task.pk in won]
         _write_attempts(made)
         VideoFile.objects.bulk_create([move.new_file for move in made if move.new_file])
@@ -107,9 +126,15 @@ def _heed_cancels(moves: Sequence[Move]) -> Sequence[Move]:
     back = [move.task.pk for move in moves if move.after == Status.QUEUED]
     if not back:
         return moves
-    wished = set(Task.objects.filter(pk__in=back, cancel_requested_at__isnull=False).values_list("pk", flat=True))
+    wished = set(
+        Task.objects.filter(pk__in=back, cancel_requested_at__isnull=False).values_list(
+            "pk", flat=True
+        )
+    )
     return [
-        replace(move, after=Status.CANCELED, why="canceled", values=CANCELED) if move.task.pk in wished else move
+        replace(move, after=Status.CANCELED, why="canceled", values=CANCELED)
+        if move.task.pk in wished
+        else move
         for move in moves
     ]
 
@@ -122,7 +147,12 @@ def lock_runs(ids: Iterable[UUID]) -> dict[UUID, Run]:
 
 def _task_change(move: Move, now: datetime) -> guarded.Change:
     ended = move.after not in ACTIVE
-    values: dict[str, Any] = {"status": move.after, "lease_until": None, "updated_at": now, **move.values}
+    values: dict[str, Any] = {
+        "status": move.after,
+        "lease_until": None,
+        "updated_at": now,
+        **move.values,
+    }
     if ended:
         values |= {"step": Step.NONE, "due_at": None, "finished_at": now, "waiting_reason": ""}
     if move.new_attempt:
@@ -144,7 +174,9 @@ def _write_attempts(made: Sequence[Move]) -> None:
 def _point_to_files(made: Sequence[Move]) -> None:
     # After the file's row, since the task's key points at it.
     changes = [
-        guarded.Change(move.task.pk, {}, {"video": move.new_file.pk}) for move in made if move.new_file is not None
+        guarded.Change(move.task.pk, {}, {"video": move.new_file.pk})
+        for move in made
+        if move.new_file is not None
     ]
     guarded.write(Task, changes)
 
@@ -158,7 +190,19 @@ def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None
         attempt = move.new_attempt or move.attempt
         number = attempt.number if attempt else None
         before = "" if move.kind == "created" else move.task.status
-        rows.append((run.pk, run.event_count, move.task.pk, number, now, move.kind, before, move.after, move.why))
+        rows.append(
+            (
+                run.pk,
+                run.event_count,
+                move.task.pk,
+                number,
+                now,
+                move.kind,
+                before,
+                move.after,
+                move.why,
+            )
+        )
         _count(run, move.task.status, -1)
         _count(run, move.after, 1)
     insert(Event, _EVENT_COLUMNS, rows)
@@ -190,6 +234,34 @@ def status_of(run: Run) -> Status:
     return Status.CANCELED if run.canceled else Status.COMPLETED
 
 
+# A task that took so many workers down with it, one after the other, is set aside.
+POISON_AFTER = 3
+
+
+def poisoned(task: Task, attempt: Attempt | None, attempt_values: Mapping[str, Any]) -> Move:
+    """The end of a task over which worker after worker died; a finished video stays to be fetched."""
+    paid = task.step == Step.DOWNLOAD
+    message = (
+        f"Set aside: {task.crashes} workers died one after the other while they worked on it. "
+        "See their logs, then retry."
+    )
+    values = {
+        "error_code": "download_failed" if paid else "unknown_error",
+        "error_msg": message,
+        "retryable": paid,
+    }
+    after = Status.DOWNLOAD_FAILED if paid else Status.FAILED
+    return Move(
+        task,
+        after,
+        message,
+        kind="poisoned",
+        values=values,
+        attempt=attempt,
+        attempt_values=attempt_values,
+    )
+
+
 # ---- wishes ------------------------------------------------------------------------------------
 
 
@@ -202,12 +274,21 @@ def cancel_run(run_id: UUID, *, now: datetime) -> int:
         runs = lock_runs([run_id])
         wished = Task.objects.filter(run_id=run_id, status__in=ACTIVE)
         reached = wished.update(cancel_requested_at=now, updated_at=now)
+        # Asked at once, so that a provider that can cancel hears of it before it has finished.
+        wished.filter(step=Step.POLL).update(due_at=now)
         idle = Q(step__in=(Step.CHECK, Step.REUSE, Step.SUBMIT))
         tasks = list(wished.filter(idle, status=Status.QUEUED).select_for_update())
-        moves = [Move(task, Status.CANCELED, "canceled before it started", values=CANCELED) for task in tasks]
+        moves = [
+            Move(task, Status.CANCELED, "canceled before it started", values=CANCELED)
+            for task in tasks
+        ]
         # Raises the fence, so that a worker that had claimed one of them writes nothing.
         changes = [
-            guarded.Change(move.task.pk, {"fence": move.task.fence}, {"fence": move.task.fence + 1, **_plain(move, now)})
+            guarded.Change(
+                move.task.pk,
+                {"fence": move.task.fence},
+                {"fence": move.task.fence + 1, **_plain(move, now)},
+            )
             for move in moves
         ]
         guarded.write(Task, changes)
@@ -224,7 +305,33 @@ CANCELED = {
     "error_msg": "The run was canceled before this take was made.",
     "retryable": False,
 }
-NO_ERROR: Mapping[str, Any] = {"error_code": "", "error_msg": "", "retryable": None, "possibly_billed": False}
+NO_ERROR: Mapping[str, Any] = {
+    "error_code": "",
+    "error_msg": "",
+    "retryable": None,
+    "possibly_billed": False,
+}
+
+
+def set_paused(run_id: UUID, *, paused: bool, now: datetime) -> None:
+    """No new submits while a run is paused; what is at its provider goes on. Raises `Conflict` at its end."""
+    with transaction.atomic():
+        run = lock_runs([run_id])[run_id]
+        if run.status not in ACTIVE:
+            raise Conflict(
+                f"The run has ended ({run.status}); there is nothing to pause or resume."
+            )
+        if (run.paused_at is not None) == paused:
+            return
+        run.event_count += 1
+        word = "paused" if paused else "resumed"
+        insert(
+            Event,
+            _EVENT_COLUMNS,
+            [(run_id, run.event_count, None, None, now, word, "", run.status, "")],
+        )
+        paused_at = now if paused else None
+        Run.objects.filter(pk=run_id).update(paused_at=paused_at, event_count=run.event_count)
 
 
 def live_attempt(task: Task) -> Attempt | None:
@@ -234,7 +341,10 @@ def live_attempt(task: Task) -> Attempt | None:
 def in_flight() -> dict[tuple[UUID, str], int]:
     """Paid jobs that are not finished, by run and provider."""
     counts = (
-        Attempt.objects.filter(Q(phase__in=(Phase.SENDING, Phase.ACCEPTED)) | Q(phase=Phase.AMBIGUOUS, task__status=Status.RUNNING))
+        Attempt.objects.filter(
+            Q(phase__in=(Phase.SENDING, Phase.ACCEPTED))
+            | Q(phase=Phase.AMBIGUOUS, task__status=Status.RUNNING)
+        )
         .values_list("run_id", "provider_id")
         .order_by()
         .annotate(number=Count("pk"))
@@ -243,20 +353,48 @@ def in_flight() -> dict[tuple[UUID, str], int]:
 
 
 def restart(
-    run: Run, task: Task, *, step: Step, why: str, now: datetime, values: Mapping[str, Any] | None = None
+    run: Run,
+    task: Task,
+    *,
+    step: Step,
+    why: str,
+    now: datetime,
+    values: Mapping[str, Any] | None = None,
+    attempt: Attempt | None = None,
+    attempt_values: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put an ended task back to work; the caller holds the locks of its run and of itself."""
-    after = Status.RUNNING if step in (Step.DOWNLOAD, Step.ASK_ONCE) else Status.QUEUED
+    """Put an ended task back to work; the caller holds the locks of its run and of itself.
+
+    An attempt whose outcome is unknown is closed by it: `attempt_values` say how, else it is abandoned.
+    """
+    after = Status.QUEUED if step in (Step.CHECK, Step.SUBMIT) else Status.RUNNING
     written: dict[str, Any] = {
         **NO_ERROR,
-        **{"step": step, "due_at": now, "cancel_requested_at": None, "finished_at": None, "reuse_of": None},
-        **{"fence": task.fence + 1, "tries": 0, "errors_in_a_row": 0, "failed_providers": [], "progress": None},
+        **{"step": step, "due_at": now, "cancel_requested_at": None, "finished_at": None},
+        **{"fence": task.fence + 1, "tries": 0, "errors_in_a_row": 0, "failed_providers": []},
+        **{"progress": None, "reuse_of": None, "crashes": 0},
         **(values or {}),
     }
-    if task.possibly_billed:
-        given_up = {"phase": Phase.ABANDONED, "finished_at": now}
-        Attempt.objects.filter(task=task, phase=Phase.AMBIGUOUS).update(**given_up)
-    move = Move(task, after, why, kind="retry", values=written)
-    change = _task_change(move, now)
-    guarded.write(Task, [change])
+    if attempt is None:
+        attempt = task.attempts.filter(phase=Phase.AMBIGUOUS).first()
+        attempt_values = {"phase": Phase.ABANDONED, "finished_at": now}
+    move = Move(
+        task,
+        after,
+        why,
+        kind="retry",
+        values=written,
+        attempt=attempt,
+        attempt_values=attempt_values or {},
+    )
+    guarded.write(Task, [_task_change(move, now)])
+    _write_attempts([move])
+    _tell({run.pk: run}, [move], now)
+
+
+def give_up(run: Run, task: Task, attempt: Attempt, *, why: str, now: datetime) -> None:
+    """Close an attempt whose outcome nobody will learn; the task stays failed. Locks as for `restart`."""
+    closed = {"phase": Phase.ABANDONED, "finished_at": now}
+    guarded.write(Attempt, [guarded.Change(attempt.pk, {"phase": Phase.AMBIGUOUS}, closed)])
+    move = Move(task, Status(task.status), why, kind="gave_up", attempt=attempt)
     _tell({run.pk: run}, [move], now)

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from cineflow.api.auth import signed
 from cineflow.core import ids
-from runs.models import Run, Status, Task
+from runs.models import Attempt, Run, Status, Task
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
@@ -19,9 +19,33 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     class Meta:
         model = Run
         fields = [
-            *("id", "status", "total_tasks", "completed", "failed", "download_failed", "created_at"),
-            *("storyboard_id", "storyboard_name", "model_id", "dry_run", "queued", "running", "canceled"),
-            *("started_at", "finished_at", "routing_strategy", "provider_id", "gen_count", "concurrency"),
+            *(
+                "id",
+                "status",
+                "total_tasks",
+                "completed",
+                "failed",
+                "download_failed",
+                "created_at",
+            ),
+            *(
+                "storyboard_id",
+                "storyboard_name",
+                "model_id",
+                "dry_run",
+                "queued",
+                "running",
+                "canceled",
+            ),
+            *(
+                "started_at",
+                "finished_at",
+                "routing_strategy",
+                "provider_id",
+                "gen_count",
+                "concurrency",
+            ),
+            "paused_at",
             *("range", "output_mode", "output_path", "force", "waiting_reason"),
         ]
 
@@ -32,7 +56,8 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         return run.provider_id or None
 
     def get_waiting_reason(self, run: Run) -> str | None:
-        return (run.queued and run.waiting_reason) or None
+        reason = "the run is paused" if run.paused_at else run.waiting_reason
+        return (run.queued and reason) or None
 
 
 class TaskSerializer(serializers.Serializer[Task]):
@@ -86,14 +111,51 @@ class TaskSerializer(serializers.Serializer[Task]):
         return task.provider_model_id or None
 
     def get_waiting_reason(self, task: Task) -> str | None:
-        return (waiting_reason(task) if task.status in (Status.QUEUED, Status.RUNNING) else None) or None
+        return (
+            waiting_reason(task) if task.status in (Status.QUEUED, Status.RUNNING) else None
+        ) or None
 
 
 def waiting_reason(task: Task) -> str:
     """What holds the task itself, or else what holds all queued tasks of its run."""
     if task.waiting_reason or task.status != Status.QUEUED:
         return task.waiting_reason
+    if task.run.paused_at:
+        return "the run is paused"
     return task.run.waiting_reason
+
+
+class DecisionSerializer(serializers.Serializer[Attempt]):
+    """An attempt that may be billed and of which nobody knows; its task and run are at hand."""
+
+    task_id = serializers.CharField(source="task.public_id")
+    run_id = serializers.CharField(source="run.public_id")
+    segment_index = serializers.IntegerField(source="task.segment_index")
+    take = serializers.IntegerField(source="task.take")
+    attempt = serializers.IntegerField(source="number")
+    provider_id = serializers.CharField()
+    provider_model_id = serializers.CharField()
+    prompt = serializers.CharField()
+    seconds = serializers.IntegerField()
+    sent_at = serializers.DateTimeField()
+    error_msg = serializers.CharField()
+    actions = serializers.SerializerMethodField()
+
+    def get_actions(self, attempt: Attempt) -> list[str]:
+        return ["adopt", "submit_again", "give_up"]
+
+
+class CancelSerializer(serializers.Serializer[Any]):
+    """What a cancel reached, and what is spent all the same."""
+
+    run = RunSerializer()
+    ended = serializers.IntegerField(help_text="Tasks that had not started and are canceled now.")
+    under_way = serializers.IntegerField(help_text="Tasks at a provider; they end as they can.")
+    spent_usd = serializers.FloatField(
+        help_text="Accepted jobs of the run by the catalogue's prices."
+    )
+    price_unknown = serializers.IntegerField(help_text="Accepted jobs whose price is not known.")
+    possibly_billed = serializers.IntegerField(help_text="Attempts of which nobody knows.")
 
 
 class MetadataSerializer(serializers.Serializer[Any]):

@@ -17,7 +17,7 @@ from django.db import close_old_connections, connections
 from cineflow.core import clock
 from providers.http import PollClient, Transport
 from runs.models import Heartbeat
-from runs.steps import check, download, poll, reuse, submit
+from runs.steps import check, download, poll, recover, reuse, submit
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +84,7 @@ class Sweep:
             Lane("reuse", reuse.turn),
             Lane("submit", submitter.turn, submitter.close),
             Lane("settle", submit.settle),
+            Lane("look_up", lambda now: recover.turn(self.polls, now)),
             Lane("poll", lambda now: poll.turn(self.polls, now)),
             Lane("download", downloader.turn, downloader.close),
             Lane("heartbeat", Pulse().turn),

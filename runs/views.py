@@ -19,11 +19,17 @@ from cineflow.api.ranged import file_response
 from cineflow.core import clock, ids
 from cineflow.core.errors import NotFound
 from providers.errors import Code
-from runs import launch, metadata, outputs
-from runs.bodies import RetryBody, RunBody
+from runs import cancel, decisions, launch, lifecycle, metadata, outputs
+from runs.bodies import DecisionBody, EmptyBody, RetryBody, RunBody
 from runs.examples import FAILED_TASK, METADATA, RUN, RUN_REQUEST, TASK
-from runs.models import Run, Status, Task
-from runs.serializers import MetadataSerializer, RunSerializer, TaskSerializer
+from runs.models import Attempt, Run, Status, Task
+from runs.serializers import (
+    CancelSerializer,
+    DecisionSerializer,
+    MetadataSerializer,
+    RunSerializer,
+    TaskSerializer,
+)
 from runs.tasks import hint
 
 
@@ -71,7 +77,12 @@ class RunsView(GenericAPIView[Run]):
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(RunSerializer(page, many=True).data)
 
-    @extend_schema(operation_id="create_run", request=RunBody, responses={201: RunSerializer}, examples=[RUN_REQUEST, RUN])
+    @extend_schema(
+        operation_id="create_run",
+        request=RunBody,
+        responses={201: RunSerializer},
+        examples=[RUN_REQUEST, RUN],
+    )
     def post(self, request: Request) -> Response:
         body = read_body(request, RunBody)
         storyboard_id = ids.parse("sb", body.storyboard_id)
@@ -90,6 +101,41 @@ class RunView(APIView):
         return Response(RunSerializer(find_run(run_id)).data)
 
 
+class RunCancelView(APIView):
+    more_errors = {"POST": [409]}
+
+    @extend_schema(operation_id="cancel_run", request=EmptyBody, responses={202: CancelSerializer})
+    def post(self, request: Request, run_id: str) -> Response:
+        run = find_run(run_id)
+        read_body(request, EmptyBody)
+        answer = cancel.cancel_run(run.pk, now=clock.now())
+        hint()
+        return Response(CancelSerializer(answer).data, status=202)
+
+
+class RunPauseView(APIView):
+    more_errors = {"POST": [409]}
+
+    @extend_schema(operation_id="pause_run", request=EmptyBody, responses=RunSerializer)
+    def post(self, request: Request, run_id: str) -> Response:
+        run = find_run(run_id)
+        read_body(request, EmptyBody)
+        lifecycle.set_paused(run.pk, paused=True, now=clock.now())
+        return Response(RunSerializer(find_run(run_id)).data)
+
+
+class RunResumeView(APIView):
+    more_errors = {"POST": [409]}
+
+    @extend_schema(operation_id="resume_run", request=EmptyBody, responses=RunSerializer)
+    def post(self, request: Request, run_id: str) -> Response:
+        run = find_run(run_id)
+        read_body(request, EmptyBody)
+        lifecycle.set_paused(run.pk, paused=False, now=clock.now())
+        hint()
+        return Response(RunSerializer(find_run(run_id)).data)
+
+
 class TaskFilters(django_filters.FilterSet):
     status = StrictChoiceFilter(choices=Status.values)
     segment_index = WholeNumberFilter(least=1, most=2**31 - 1)
@@ -104,7 +150,9 @@ class RunTasksView(GenericAPIView[Task]):
     sort_fields = ("segment_index", "status", "created_at", "updated_at", "error_code")
     default_order = ("segment_index", "take", "id")
 
-    @extend_schema(operation_id="list_tasks", responses=TaskSerializer(many=True), examples=[TASK, FAILED_TASK])
+    @extend_schema(
+        operation_id="list_tasks", responses=TaskSerializer(many=True), examples=[TASK, FAILED_TASK]
+    )
     def get(self, request: Request, run_id: str) -> Response:
         run = find_run(run_id)
         tasks = self.filter_queryset(self.get_queryset().filter(run=run))
@@ -121,7 +169,9 @@ class TaskView(APIView):
 
 
 class TaskMetadataView(APIView):
-    @extend_schema(operation_id="get_task_metadata", responses=MetadataSerializer, examples=[METADATA])
+    @extend_schema(
+        operation_id="get_task_metadata", responses=MetadataSerializer, examples=[METADATA]
+    )
     def get(self, request: Request, task_id: str) -> Response:
         return Response(metadata.of_task(find_task(task_id, "video")))
 
@@ -134,7 +184,9 @@ class TaskDownloadView(APIView):
         responses={
             (200, "video/mp4"): OpenApiTypes.BINARY,
             (206, "video/mp4"): OpenApiTypes.BINARY,
-            302: OpenApiResponse(description="The file lives in object storage; a signed address follows."),
+            302: OpenApiResponse(
+                description="The file lives in object storage; a signed address follows."
+            ),
             304: OpenApiResponse(description="The file is the one that If-None-Match names."),
         },
     )
@@ -144,7 +196,38 @@ class TaskDownloadView(APIView):
         if video is None or not outputs.is_stored(video.path, video.bytes):
             raise NotFound("There is no file for this task (yet); a dry run never has one.")
         path = outputs.absolute(video.path)
-        return file_response(request._request, path, etag=f'"{video.sha256}"', content_type="video/mp4")
+        return file_response(
+            request._request, path, etag=f'"{video.sha256}"', content_type="video/mp4"
+        )
+
+
+class DecisionsView(GenericAPIView[Attempt]):
+    queryset = Attempt.objects.none()
+    serializer_class = DecisionSerializer
+    sort_fields = ("sent_at", "provider_id")
+    default_order = ("sent_at", "id")
+
+    @extend_schema(operation_id="list_decisions", responses=DecisionSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(decisions.open_decisions()))
+        return self.get_paginated_response(DecisionSerializer(page, many=True).data)
+
+
+class TaskDecisionView(APIView):
+    more_errors = {"POST": [409]}
+
+    @extend_schema(
+        operation_id="decide_task",
+        request=DecisionBody,
+        responses={202: TaskSerializer},
+        examples=[TASK],
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        key = _task_key(task_id)
+        body = read_body(request, DecisionBody)
+        task = decisions.decide(key, body.action, job_id=body.provider_job_id, now=clock.now())
+        hint()
+        return Response(TaskSerializer(task).data, status=202)
 
 
 class TaskRetryView(APIView):

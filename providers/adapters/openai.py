@@ -2,7 +2,8 @@
 
 OpenAI itself ended it on 2026-09-24; relays and self-hosted servers speak it still. Facts: the
 files of openai-python 3.54 (`resources/videos.py`, `types/video.py`) and OpenAI's OpenAPI file.
-It has no idempotency key and no cancel.
+It has no cancel of its own (some relays have `POST /videos/{id}/cancel`), and OpenAI itself took no
+idempotency key; a server that does honour the one we send is marked so in the catalogue.
 """
 
 from collections.abc import Mapping
@@ -13,14 +14,20 @@ from providers.base import (
     Accepted,
     Account,
     Ambiguous,
+    Canceled,
+    CannotLookUp,
     Failed,
     Finished,
     GenerationRequest,
     HttpAnswer,
     HttpCall,
+    Listing,
+    LookUpOutcome,
     NoAnswer,
+    NotCanceled,
     PollOutcome,
     Rejected,
+    SeenJob,
     StartImage,
     SubmitOutcome,
     Working,
@@ -56,15 +63,16 @@ class OpenAIVideos:
             "size": f"{width}x{height}",
         }
         url, secrets = _url(account, "videos"), _secrets(account)
+        headers = {"Idempotency-Key": request.token}
         match request.image:
             case StartImage(content=bytes(content), mime_type=kind):
                 name = f"start.{_EXTENSIONS.get(kind, 'png')}"
                 files = {"input_reference": (name, content, kind)}
-                return HttpCall("POST", url, secret_headers=secrets, form=fields, files=files)
+                return HttpCall("POST", url, headers, secrets, form=fields, files=files)
             case StartImage(url=link):
                 body = fields | {"input_reference": {"image_url": link}}
-                return HttpCall("POST", url, secret_headers=secrets, json=body)
-        return HttpCall("POST", url, secret_headers=secrets, json=fields)
+                return HttpCall("POST", url, headers, secrets, json=body)
+        return HttpCall("POST", url, headers, secrets, json=fields)
 
     def read_submit(self, answer: HttpAnswer) -> SubmitOutcome:
         body = json_object(answer.body)
@@ -102,9 +110,48 @@ class OpenAIVideos:
             secret_headers=_secrets(account),
         )
 
+    def look_up(self, account: Account, page: str | None) -> HttpCall:
+        after = f"&after={quote(page, safe='')}" if page else ""
+        url = f"{_url(account, 'videos')}?limit=100&order=desc{after}"
+        return HttpCall("GET", url, secret_headers=_secrets(account))
+
+    def read_look_up(self, answer: HttpAnswer) -> LookUpOutcome:
+        body = json_object(answer.body)
+        if answer.status in (404, 405, 501):
+            return CannotLookUp()
+        if not _is_success(answer) or body is None or not isinstance(body.get("data"), list):
+            code = REFUSALS.get(answer.status, Code.SERVER_ERROR)
+            return NoAnswer(failure(code, error_body(body), answer))
+        jobs = tuple(_seen(video) for video in body["data"] if _is_video(video))
+        return Listing(jobs, jobs[-1].job_id if jobs and body.get("has_more") is True else None)
+
+    def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
+        width, height = _SIZES[request.resolution]
+        wanted = {
+            "prompt": request.prompt,
+            "model": request.model,
+            "seconds": str(request.seconds),
+            "size": f"{width}x{height}",
+        }
+        return all(job.facts[name] == value for name, value in wanted.items())
+
+    def cancel(self, account: Account, job_id: str) -> HttpCall:
+        url = _url(account, "videos", job_id, "cancel")
+        return HttpCall("POST", url, secret_headers=_secrets(account))
+
+    def read_cancel(self, answer: HttpAnswer) -> Canceled | NotCanceled:
+        body = json_object(answer.body)
+        ended = body is not None and body.get("status") in ("cancelled", "canceled")
+        return Canceled() if _is_success(answer) and ended else NotCanceled()
+
     def image_size(self, resolution: str, model: str) -> tuple[int, int]:
         """Any other size is refused; a pro model takes this one as well."""
         return _SIZES[resolution]
+
+
+def _seen(video: Mapping[str, Any]) -> SeenJob:
+    facts = {name: str(video.get(name)) for name in ("prompt", "model", "seconds", "size")}
+    return SeenJob(_job_id(video), float(video.get("created_at") or 0), facts)
 
 
 def _url(account: Account, *path: str) -> str:

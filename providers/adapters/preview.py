@@ -6,11 +6,15 @@ from typing import Any
 from providers.base import (
     Accepted,
     Account,
+    CannotLookUp,
     GenerationRequest,
     HttpAnswer,
     HttpCall,
+    LookUpOutcome,
+    NotCanceled,
     PollOutcome,
     RenderLocally,
+    SeenJob,
     SubmitOutcome,
 )
 from providers.errors import UnexpectedReply
@@ -33,6 +37,21 @@ class Preview:
 
     def fetch(self, account: Account, job_id: str, output: Mapping[str, Any]) -> RenderLocally:
         return RenderLocally()
+
+    def look_up(self, account: Account, page: str | None) -> None:
+        return None
+
+    def read_look_up(self, answer: HttpAnswer) -> LookUpOutcome:
+        return CannotLookUp()
+
+    def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
+        return False
+
+    def cancel(self, account: Account, job_id: str) -> None:
+        return None
+
+    def read_cancel(self, answer: HttpAnswer) -> NotCanceled:
+        return NotCanceled()
 
     def image_size(self, resolution: str, model: str) -> None:
         return None

@@ -8,9 +8,16 @@ from django.utils.safestring import SafeString
 
 from providers.models import Provider
 from runs.admin import search, shown
-from runs.admin.lists import CalendarQuerySet, ReadOnlyAdmin, ReadOnlyInline, Rows, RunFilter, one_of, words
+from runs.admin.lists import (
+    CalendarQuerySet,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    Rows,
+    RunFilter,
+    one_of,
+    words,
+)
 from runs.models import LIVE, Attempt, Heartbeat, Phase
-
 
 _MOVING = set(LIVE) - {Phase.AMBIGUOUS}
 

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from providers.routing import Decision, Shot, Strategy, as_json, route
 from runs import lifecycle
-from runs.candidates import Catalogue, catalogue
+from runs.candidates import Catalogue, Load, catalogue
 from runs.lifecycle import Move
 from runs.models import Run, Status, Step, Task
 
@@ -28,13 +28,19 @@ def turn(now: datetime) -> int:
 def _checked(task: Task, run: Run, known: Catalogue, now: datetime) -> Move:
     decision = route(
         cast(Strategy, run.routing_strategy),
-        known.candidates(run.model_id, now=now, load={}),
+        known.candidates(run.model_id, now=now, load=Load()),
         shot_of(task),
         provider_id=run.provider_id,
         draw=draw(task),
         ignore_health=True,
     )
-    return Move(task, Status.COMPLETED, _words(decision), kind="checked", values={"routing": as_json(decision)})
+    return Move(
+        task,
+        Status.COMPLETED,
+        _words(decision),
+        kind="checked",
+        values={"routing": as_json(decision)},
+    )
 
 
 def _words(decision: Decision) -> str:

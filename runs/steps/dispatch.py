@@ -1,0 +1,246 @@
+"""Who is served next: free slots are handed to runs in turn, their tasks routed, and each attempt committed.
+
+Everything that limits paid calls is checked here, under one lock, before the attempt exists.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count, Q
+
+from cineflow.core import ids
+from providers.errors import Code, Failure
+from providers.models import Provider
+from providers.routing import Candidate, Decision, Strategy, as_json, route
+from runs import lifecycle
+from runs.candidates import Catalogue, Load, catalogue, why_busy
+from runs.lifecycle import Move
+from runs.models import ACTIVE, Attempt, Phase, Run, Status, Step, Task
+from runs.steps.check import draw, shot_of
+
+_DISPATCH_LOCK = 0x43494E45  # any constant; names the advisory lock
+_BUSY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """An attempt that is committed and about to be sent."""
+
+    task: Task
+    attempt: Attempt
+    committed: float  # time.monotonic(), which goes on while a process is stopped
+    again: bool = False  # the same submit once more, under its token
+
+
+def claim(limit: int, *, now: datetime) -> list[Sending]:
+    """Commit an attempt for up to `limit` due tasks within every limit; they are to be sent at once."""
+    if limit <= 0 or not _waiting_runs().exists():
+        return []
+    with transaction.atomic():
+        _lock_dispatch()
+        runs = lifecycle.lock_runs(_waiting_runs().values_list("pk", flat=True))
+        desk = _Desk(runs, limit=limit, now=now)
+        desk.serve()
+        won = lifecycle.apply(desk.moves, now=now)
+    committed = time.monotonic()
+    return [
+        Sending(_as_sent(move), move.new_attempt, committed)
+        for move in desk.moves
+        if move.new_attempt and move.task.pk in won
+    ]
+
+
+def _waiting_runs() -> Any:
+    return Run.objects.filter(status__in=ACTIVE, queued__gt=0, dry_run=False, paused_at=None)
+
+
+def _lock_dispatch() -> None:
+    """One dispatcher at a time, so that limits hold over all workers. SQLite's transactions are so anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_DISPATCH_LOCK])
+
+
+def _as_sent(move: Move) -> Task:
+    """The task as the claim left it: what the write of its answer has to expect."""
+    move.task.fence += 1
+    move.task.status = Status.RUNNING
+    move.task.attempt_count += 1
+    move.task.tries += 1
+    return move.task
+
+
+def _present_load(flying: Mapping[tuple[UUID, str], int], now: datetime) -> Load:
+    """What every account carries right now, read from the attempts themselves."""
+    load = Load()
+    for (_, provider_id), number in flying.items():
+        load.in_flight[provider_id] = load.in_flight.get(provider_id, 0) + number
+    sending = Attempt.objects.filter(phase=Phase.SENDING).order_by()
+    for provider_id, model, number in sending.values_list(
+        "provider_id", "provider_model_id"
+    ).annotate(number=Count("pk")):
+        load.sending[provider_id] = load.sending.get(provider_id, 0) + number
+        load.sending[provider_id, model] = number
+    # A submit reaches the far end a little after it is counted here, so the minute is a little longer.
+    since = now - timedelta(seconds=60 + settings.SEND_WITHIN_SECONDS)
+    limited = Provider.objects.exclude(max_per_minute=None).values("pk")
+    recent = Attempt.objects.filter(provider_id__in=limited, sent_at__gt=since).order_by()
+    for provider_id, number in recent.values_list("provider_id").annotate(number=Count("pk")):
+        load.last_minute[provider_id] = number
+    return load
+
+
+class _Desk:
+    """One dispatch: hands free slots to runs in turn, routes their tasks, and collects the moves."""
+
+    def __init__(self, runs: Mapping[UUID, Run], *, limit: int, now: datetime) -> None:
+        self.runs = runs
+        self.now = now
+        flying = lifecycle.in_flight()
+        self.load = _present_load(flying, now)
+        self.by_run: dict[UUID, int] = {}
+        for (run_id, _), number in flying.items():
+            self.by_run[run_id] = self.by_run.get(run_id, 0) + number
+        self.overall = settings.MAX_CONCURRENT_TASKS - sum(flying.values())
+        self.left = min(limit, self.overall)
+        self.catalogue: Catalogue = catalogue(
+            with_latency=any(run.routing_strategy == "latency" for run in runs.values())
+        )
+        self.moves: list[Move] = []
+
+    def serve(self) -> None:
+        waiting = sorted(self.runs.values(), key=lambda run: run.created_at)
+        for place, run in enumerate(waiting):
+            share = -(-max(self.left, 0) // (len(waiting) - place))
+            self._serve_run(run, share)
+
+    def _serve_run(self, run: Run, share: int) -> None:
+        free = min(share, run.concurrency - self.by_run.get(run.pk, 0))
+        reason = self._reason_to_wait(run)
+        if reason != run.waiting_reason:
+            Run.objects.filter(pk=run.pk).update(waiting_reason=reason)
+            run.waiting_reason = reason
+        if free <= 0 or reason:
+            return
+        for task in self._due_tasks(run, free):
+            self._serve_task(run, task)
+
+    def _reason_to_wait(self, run: Run) -> str:
+        if self.overall <= 0:
+            return f"{settings.MAX_CONCURRENT_TASKS} paid jobs are in flight over all runs (MAX_CONCURRENT_TASKS)"
+        if run.concurrency <= self.by_run.get(run.pk, 0):
+            return f"the run has its {run.concurrency} jobs in flight (concurrency)"
+        usable = [
+            found
+            for found in self._candidates(run)
+            if found.enabled and found.configured and not found.dead
+        ]
+        reasons = [why_busy(found) for found in usable]
+        return "; ".join(sorted(set(reasons)))[:255] if reasons and all(reasons) else ""
+
+    def _candidates(self, run: Run) -> list[Candidate]:
+        found = self.catalogue.candidates(run.model_id, now=self.now, load=self.load)
+        if run.routing_strategy == "manual":
+            return [candidate for candidate in found if candidate.provider_id == run.provider_id]
+        return found
+
+    def _due_tasks(self, run: Run, limit: int) -> list[Task]:
+        free = Q(lease_until=None) | Q(lease_until__lte=self.now)
+        due = run.tasks.filter(free, step=Step.SUBMIT, due_at__lte=self.now)
+        # Written to the database's own order of the index, so that ten thousand waiting tasks are not sorted.
+        return list(due.order_by("due_at").select_for_update(skip_locked=True)[:limit])
+
+    def _serve_task(self, run: Run, task: Task) -> None:
+        candidates = self.catalogue.candidates(run.model_id, now=self.now, load=self.load)
+        tried = [found for found in candidates if found.provider_id in task.failed_providers]
+        decision = route(
+            cast(Strategy, run.routing_strategy),
+            candidates,
+            shot_of(task),
+            provider_id=run.provider_id,
+            failed=frozenset((found.provider_id, found.provider_model_id) for found in tried),
+            draw=draw(task),
+        )
+        if decision.choice:
+            self._take(run, task, decision, decision.choice)
+        elif decision.wait:
+            values = {
+                "due_at": self._when_free(candidates),
+                "waiting_reason": decision.reason[:255],
+            }
+            lifecycle.postpone([(task, {**values, "routing": as_json(decision)})])
+        else:
+            self.moves.append(_unroutable(task, decision))
+
+    def _when_free(self, candidates: Sequence[Candidate]) -> datetime:
+        """A hold has an end that is known; a slot may come free at any moment."""
+        held = [
+            found.held_until for found in candidates if found.held_until and found.free_slots != 0
+        ]
+        soon = self.now + timedelta(seconds=_BUSY_SECONDS)
+        return max(soon, min(held)) if held else soon
+
+    def _take(self, run: Run, task: Task, decision: Decision, choice: Candidate) -> None:
+        lease = self.now + timedelta(seconds=settings.SUBMIT_LEASE_SECONDS)
+        attempt = Attempt(
+            id=ids.new_id(),
+            task=task,
+            run=run,
+            number=task.attempt_count + 1,
+            phase=Phase.SENDING,
+            provider_id=choice.provider_id,
+            provider_model_id=choice.provider_model_id,
+            prompt=task.full_prompt,
+            seconds=task.snapshot["duration_seconds"],
+            sent_at=self.now,
+        )
+        values = {
+            "fence": task.fence + 1,
+            "step": Step.SETTLE,
+            "due_at": lease,
+            "lease_until": lease,
+            "tries": task.tries + 1,
+            "waiting_reason": "",
+            "routing": as_json(decision),
+            "progress": None,
+            "provider_id": choice.provider_id,
+            "provider_model_id": choice.provider_model_id,
+            "started_at": task.started_at or self.now,
+        }
+        why = f"submitted to {choice.provider_id} {choice.provider_model_id}"
+        self.moves.append(
+            Move(task, Status.RUNNING, why, kind="sending", values=values, new_attempt=attempt)
+        )
+        self.load.add(choice.provider_id, choice.provider_model_id)
+        self.by_run[run.pk] = self.by_run.get(run.pk, 0) + 1
+        self.left -= 1
+        self.overall -= 1
+
+
+def _unroutable(task: Task, decision: Decision) -> Move:
+    """Nobody is left to ask: for want of a provider, or because everyone asked has failed."""
+    failure = Failure(Code.NO_PROVIDER, decision.reason)
+    if task.failed_providers:
+        last = task.attempts.exclude(error_code="").order_by("-number").first()
+        if last:
+            failure = Failure(Code(last.error_code), f"{last.error_msg} ({decision.reason})")
+    return Move(
+        task,
+        Status.FAILED,
+        failure.message,
+        values={"routing": as_json(decision), **error_of(failure)},
+    )
+
+
+def error_of(failure: Failure) -> dict[str, Any]:
+    return {
+        "error_code": failure.code,
+        "error_msg": failure.message,
+        "retryable": failure.retryable,
+    }

@@ -1,0 +1,311 @@
+"""After a submit without a usable answer: look for its job, send it again under its token, or leave it to a person.
+
+Which of the three is the provider's class, a fact of the catalogue. It is never paid again on a guess.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError
+
+from providers import registry
+from providers.base import (
+    CannotLookUp,
+    GenerationRequest,
+    HttpCall,
+    Listing,
+    LookUpOutcome,
+    NoAnswer,
+    SeenJob,
+)
+from providers.errors import Code, Failure, UnexpectedReply
+from providers.http import PollClient
+from providers.models import Provider, Recovery
+from runs import lifecycle
+from runs.lifecycle import Move
+from runs.models import Attempt, Phase, Status, Step, Task
+
+BATCH = 200
+MAX_PAGES = 50
+# A look-up that gets no answer is asked again this often before a person is asked instead.
+MAX_ERRORS = 20
+_AGAIN_SECONDS = 5.0
+# The provider's clock may be behind ours by so much.
+_SKEW_SECONDS = 120.0
+
+
+def recoveries() -> dict[str, str]:
+    """Each provider's class."""
+    return dict(Provider.objects.values_list("pk", "recovery"))
+
+
+def ambiguous(task: Task, attempt: Attempt, failure: Failure, recovery: str, now: datetime) -> Move:
+    """An attempt whose answer was lost just now."""
+    known = {
+        "phase": Phase.AMBIGUOUS,
+        "possibly_billed": True,
+        "error_code": failure.code,
+        "error_msg": failure.message,
+        "http_status": failure.http_status,
+    }
+    plan = {
+        Recovery.LOOK_UP: (Step.LOOK_UP, settings.LOOK_UP_DELAYS, "its job is looked for"),
+        Recovery.TOKEN: (Step.RESEND, settings.RESEND_DELAYS, "it is sent again, same token"),
+    }.get(Recovery(recovery))
+    if plan is None:
+        return undecided(task, attempt, failure.message, known)
+    step, delays, words = plan
+    due_at = max(now, attempt.sent_at + timedelta(seconds=delays[0]))
+    reason = f"The answer to the submit was lost; {words}."
+    values = {"step": step, "due_at": due_at, "waiting_reason": reason, "errors_in_a_row": 0}
+    return Move(
+        task,
+        Status.RUNNING,
+        f"{failure.message} {words}",
+        kind="ambiguous",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+    )
+
+
+def undecided(
+    task: Task, attempt: Attempt, what: str, known: Mapping[str, Any] | None = None
+) -> Move:
+    """Nobody but a person can tell: the task ends, and waits for a decision."""
+    message = f"{what} The job may exist and may be billed. Decide: adopt its job id, submit again, or give up."
+    values = {
+        "error_code": Code.UNKNOWN_ERROR,
+        "error_msg": message,
+        "retryable": False,
+        "possibly_billed": True,
+    }
+    return Move(
+        task,
+        Status.FAILED,
+        message,
+        kind="undecided",
+        values=values,
+        attempt=attempt,
+        attempt_values=known or {"phase": Phase.AMBIGUOUS},
+    )
+
+
+# ---- class B: look-ups ---------------------------------------------------------------------------
+
+
+def turn(client: PollClient, now: datetime) -> int:
+    """Look for the jobs of one batch of lost answers, one listing a provider; returns how many there were."""
+    tasks = lifecycle.claim([Step.LOOK_UP], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now)
+    if not tasks:
+        return 0
+    attempts = {
+        found.task_id: found
+        for found in Attempt.objects.filter(task__in=tasks, phase=Phase.AMBIGUOUS)
+    }
+    by_provider: dict[str, list[tuple[Task, Attempt]]] = {}
+    for task in tasks:
+        attempt = attempts[task.pk]
+        by_provider.setdefault(attempt.provider_id, []).append((task, attempt))
+    for provider_id, lost in by_provider.items():
+        lost.sort(key=lambda pair: pair[1].sent_at)
+        since = lost[0][1].sent_at.timestamp() - _SKEW_SECONDS
+        _settle(lost, list_jobs(client, provider_id, since), now)
+    return len(tasks)
+
+
+def list_jobs(client: PollClient, provider_id: str, since: float) -> list[SeenJob] | LookUpOutcome:
+    """The provider's jobs made since (Unix time), or why they cannot be known."""
+    account, adapter = registry.account(provider_id), registry.adapter(provider_id)
+    seen: list[SeenJob] = []
+    page: str | None = None
+    for _ in range(MAX_PAGES):
+        call = adapter.look_up(account, page)
+        outcome = _read(client, provider_id, call) if call else CannotLookUp()
+        if not isinstance(outcome, Listing):
+            return outcome
+        seen += outcome.jobs
+        page = outcome.next_page
+        if page is None or (outcome.jobs and outcome.jobs[-1].created_at < since):
+            break
+    return [job for job in seen if job.created_at >= since]
+
+
+def _read(client: PollClient, provider_id: str, call: HttpCall) -> LookUpOutcome:
+    (answer,) = client.ask([call], timeout=settings.API_REQUEST_TIMEOUT_SECONDS)
+    if isinstance(answer, NoAnswer):
+        return answer
+    try:
+        return registry.adapter(provider_id).read_look_up(answer)
+    except UnexpectedReply as error:
+        return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"The list of jobs cannot be read: {error}."))
+
+
+def _settle(
+    lost: Sequence[tuple[Task, Attempt]], found: list[SeenJob] | LookUpOutcome, now: datetime
+) -> None:
+    if isinstance(found, CannotLookUp):
+        words = "The provider cannot be asked for the job of a lost answer."
+        lifecycle.apply([undecided(task, attempt, words) for task, attempt in lost], now=now)
+    elif isinstance(found, list):
+        _match(lost, found, now)
+    else:
+        _unanswered(lost, now)
+
+
+def _match(lost: Sequence[tuple[Task, Attempt]], jobs: Sequence[SeenJob], now: datetime) -> None:
+    """Each lost attempt adopts the oldest job of its request that no attempt has yet."""
+    provider_id = lost[0][1].provider_id
+    names = [job.job_id for job in jobs]
+    bound = Attempt.objects.filter(provider_id=provider_id, provider_job_id__in=names)
+    taken = set(bound.values_list("provider_job_id", flat=True))
+    oldest_first = sorted(jobs, key=lambda job: job.created_at)
+    for task, attempt in lost:
+        job = _its_job(task, attempt, oldest_first, taken)
+        if job:
+            taken.add(job.job_id)
+            _adopt(task, attempt, job.job_id, now)
+        elif now >= attempt.sent_at + timedelta(seconds=settings.LOOK_UP_DELAYS[-1]):
+            lifecycle.apply([_absent(task, attempt, now)], now=now)
+        else:
+            _look_later(task, attempt, now)
+
+
+def _its_job(
+    task: Task, attempt: Attempt, jobs: Sequence[SeenJob], taken: set[str]
+) -> SeenJob | None:
+    adapter, request = registry.adapter(attempt.provider_id), request_facts(task, attempt)
+    since = attempt.sent_at.timestamp() - _SKEW_SECONDS
+    return next(
+        (
+            job
+            for job in jobs
+            if job.job_id not in taken and job.created_at >= since and adapter.matches(request, job)
+        ),
+        None,
+    )
+
+
+def request_facts(task: Task, attempt: Attempt) -> GenerationRequest:
+    """The request of an attempt without its picture: what a list can be compared with."""
+    return GenerationRequest(
+        token=str(attempt.pk),
+        model=attempt.provider_model_id,
+        prompt=attempt.prompt,
+        seconds=attempt.seconds,
+        resolution=task.snapshot["resolution"],
+        is_pro=task.snapshot["is_pro"],
+        segment_index=task.segment_index,
+        take=task.take,
+    )
+
+
+def _adopt(task: Task, attempt: Attempt, job_id: str, now: datetime) -> None:
+    try:
+        lifecycle.apply([adoption(task, attempt, job_id, now)], now=now)
+    except IntegrityError:
+        # Somebody bound that job in this very moment; the next look sees it.
+        lifecycle.postpone([(task, {"due_at": now + timedelta(seconds=_AGAIN_SECONDS)})])
+
+
+def adoption(task: Task, attempt: Attempt, job_id: str, now: datetime, **more: Any) -> Move:
+    """The lost job is found: from here on it is polled like any other."""
+    values = {
+        **lifecycle.NO_ERROR,
+        **{
+            "step": Step.POLL,
+            "due_at": now,
+            "errors_in_a_row": 0,
+            "waiting_reason": "",
+            "crashes": 0,
+        },
+        **more,
+    }
+    known = {
+        "phase": Phase.ACCEPTED,
+        "provider_job_id": job_id,
+        "accepted_at": now,
+        "deadline_at": now + timedelta(seconds=settings.MAX_POLL_TIME),
+        **{"possibly_billed": False, "error_code": "", "error_msg": "", "http_status": None},
+    }
+    words = f"the job of the lost answer is adopted: {job_id[:80]}"
+    return Move(
+        task,
+        Status.RUNNING,
+        words,
+        kind="adopted",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+    )
+
+
+def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
+    words = "The last look-up shows that no job was made; it is submitted again."
+    known = {"phase": Phase.ABSENT, "finished_at": now, "possibly_billed": False}
+    if task.crashes >= lifecycle.POISON_AFTER:
+        return lifecycle.poisoned(task, attempt, known)
+    values = {"step": Step.SUBMIT, "due_at": now, "waiting_reason": "", "errors_in_a_row": 0}
+    return Move(
+        task,
+        Status.QUEUED,
+        words,
+        kind="absent",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+    )
+
+
+def _look_later(task: Task, attempt: Attempt, now: datetime) -> None:
+    """Until the last of the delays has passed; a look between two of them counts for the next."""
+    later = [attempt.sent_at + timedelta(seconds=delay) for delay in settings.LOOK_UP_DELAYS]
+    due_at = next((moment for moment in later if moment > now), now)
+    Attempt.objects.filter(pk=attempt.pk, phase=Phase.AMBIGUOUS).update(asked=attempt.asked + 1)
+    lifecycle.postpone([(task, {"due_at": due_at, "errors_in_a_row": 0, "crashes": task.crashes})])
+
+
+def _unanswered(lost: Sequence[tuple[Task, Attempt]], now: datetime) -> None:
+    moves, postponed = [], []
+    for task, attempt in lost:
+        errors = task.errors_in_a_row + 1
+        if errors >= MAX_ERRORS:
+            moves.append(undecided(task, attempt, "The provider does not answer look-ups."))
+        else:
+            seconds = _AGAIN_SECONDS * min(errors, 12)
+            values = {
+                "errors_in_a_row": errors,
+                "due_at": now + timedelta(seconds=seconds),
+                "crashes": task.crashes,
+            }
+            postponed.append((task, values))
+    lifecycle.postpone(postponed)
+    lifecycle.apply(moves, now=now)
+
+
+# ---- class A: the same submit again -------------------------------------------------------------------
+
+
+def claim_resends(limit: int, *, now: datetime) -> list[tuple[Task, Attempt]]:
+    """Lost answers whose submit may be sent again under its token; the attempt was committed long ago."""
+    tasks = lifecycle.claim(
+        [Step.RESEND], limit=limit, lease=settings.SUBMIT_LEASE_SECONDS, now=now
+    )
+    attempts = {
+        found.task_id: found
+        for found in Attempt.objects.filter(task__in=tasks, phase=Phase.AMBIGUOUS)
+    }
+    return [(task, attempts[task.pk]) for task in tasks]
+
+
+def not_resent(task: Task, attempt: Attempt, now: datetime) -> Move | dict[str, Any]:
+    """Anything but an acceptance of a re-send changes nothing: a 429 or 5xx says nothing of the first one."""
+    asked = attempt.asked + 1
+    if asked >= len(settings.RESEND_DELAYS):
+        return undecided(
+            task, attempt, "The submit was sent again several times and never answered."
+        )
+    Attempt.objects.filter(pk=attempt.pk, phase=Phase.AMBIGUOUS).update(asked=asked)
+    return {"due_at": now + timedelta(seconds=settings.RESEND_DELAYS[asked])}
