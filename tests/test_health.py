@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import current_app
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
@@ -27,7 +26,9 @@ def _ready(client: Client) -> tuple[int, Any]:
 
 
 def _beat(*, seconds_ago: float) -> None:
-    Heartbeat.objects.create(worker=f"host:{seconds_ago}", at=timezone.now() - timedelta(seconds=seconds_ago))
+    Heartbeat.objects.create(
+        worker=f"host:{seconds_ago}", at=timezone.now() - timedelta(seconds=seconds_ago)
+    )
 
 
 @contextmanager
@@ -66,8 +67,7 @@ def test_a_frozen_broker_costs_seconds_and_is_told(
 ) -> None:
     _beat(seconds_ago=1)
     with _silent_server() as port:
-        monkeypatch.setattr(current_app.conf, "broker_url", f"redis://127.0.0.1:{port}/0")
-        monkeypatch.setattr(current_app.conf, "broker_write_url", f"redis://127.0.0.1:{port}/0")
+        monkeypatch.setenv("CELERY_BROKER_WRITE_URL", f"redis://127.0.0.1:{port}/0")
         began = time.monotonic()
         status, body = _ready(client)
     assert (status, body["status"]) == (200, "degraded")
@@ -82,11 +82,16 @@ def test_no_database_is_told_at_once(
         closed = server.getsockname()[1]
     _lead_elsewhere(monkeypatch, port=closed, file=tmp_path / "none" / "db.sqlite3")
     began = time.monotonic()
-    assert _ready(client) == (503, {"status": "unavailable", "checks": {"database": "cannot be reached"}})
+    assert _ready(client) == (
+        503,
+        {"status": "unavailable", "checks": {"database": "cannot be reached"}},
+    )
     assert time.monotonic() - began < 3
 
 
-def test_a_frozen_database_costs_seconds_and_is_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_database_costs_seconds_and_is_told(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no server that could freeze")
     with _silent_server() as port:
@@ -106,7 +111,9 @@ def _lead_elsewhere(monkeypatch: pytest.MonkeyPatch, *, port: int, file: Path) -
         monkeypatch.setitem(connection.settings_dict, "NAME", str(file))
 
 
-def test_a_probe_is_cheap(client: Client, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+def test_a_probe_is_cheap(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
     with django_assert_max_num_queries(4):
         _ready(client)
 

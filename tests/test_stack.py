@@ -19,13 +19,18 @@ from tests.servers import free_port
 ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.skipif(
-    not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"), reason="the one-machine set-up is SQLite's"
+    not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"),
+    reason="the one-machine set-up is SQLite's",
 )
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Mapping[str, str]:
-    outside = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL", "PORT")}
+    outside = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DATABASE_URL", "REDIS_URL", "PORT")
+    }
     return {**outside, "CINEFLOW_DATA_DIR": str(tmp_path / "data")}
 
 
@@ -40,7 +45,8 @@ class Served:
     def wait_until_it_says(self, text: str, *, seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while text not in self.said:
-            assert self.process.poll() is None and time.monotonic() < deadline, self.said
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
             time.sleep(0.05)
 
     def family(self) -> dict[int, str]:
@@ -58,7 +64,11 @@ class Served:
 def _serving(environment: Mapping[str, str], log: Path, *arguments: str) -> Iterator[Served]:
     with log.open("wb") as out:
         process = start(
-            [sys.executable, "manage.py", "serve", *arguments], cwd=ROOT, env=environment, stdout=out, stderr=out
+            [sys.executable, "manage.py", "serve", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=out,
+            stderr=out,
         )
     try:
         yield Served(process, log)
@@ -76,7 +86,9 @@ def _children(pid: int) -> list[int]:
 def _command_line(pid: int) -> str:
     """Empty when there is no such process any more."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        )
     except OSError:
         return ""
 
@@ -113,7 +125,10 @@ def test_it_tells_where_things_are_and_ends_in_order(
         served.process.send_signal(signum)
         assert served.process.wait(90) == 0
         assert _all_gone(family, within=0)
-        web, worker = served.said.index("Shutting down: Master"), served.said.index("the sweep has stopped")
+        web, worker = (
+            served.said.index("Shutting down: Master"),
+            served.said.index("the sweep has stopped"),
+        )
         assert web < worker
 
 
@@ -127,7 +142,9 @@ def test_killed_it_takes_its_children_along(environment: Mapping[str, str], tmp_
 
 
 @pytest.mark.parametrize("name", ["cineflow.worker", "unixsocket", "gunicorn"])
-def test_one_child_that_ends_ends_all(environment: Mapping[str, str], tmp_path: Path, name: str) -> None:
+def test_one_child_that_ends_ends_all(
+    environment: Mapping[str, str], tmp_path: Path, name: str
+) -> None:
     with _serving(environment, tmp_path / "log", "--port", str(free_port())) as served:
         served.wait_until_it_says("Stop it with Ctrl-C")
         family = served.family()
@@ -150,7 +167,9 @@ def test_a_second_signal_waits_for_nothing(environment: Mapping[str, str], tmp_p
         assert _all_gone(family, within=10)
 
 
-def test_a_port_in_use_is_told_before_anything_starts(environment: Mapping[str, str], tmp_path: Path) -> None:
+def test_a_port_in_use_is_told_before_anything_starts(
+    environment: Mapping[str, str], tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with _serving(environment, tmp_path / "log", "--port", str(port)) as served:
@@ -160,7 +179,9 @@ def test_a_port_in_use_is_told_before_anything_starts(environment: Mapping[str, 
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "eight", "-1"])
-def test_a_port_that_is_none_is_refused(environment: Mapping[str, str], tmp_path: Path, port: str) -> None:
+def test_a_port_that_is_none_is_refused(
+    environment: Mapping[str, str], tmp_path: Path, port: str
+) -> None:
     with _serving({**environment, "PORT": port}, tmp_path / "log") as served:
         assert served.process.wait(60) != 0
     assert f"'{port}' is not a port" in served.said
