@@ -85,7 +85,7 @@ def test_the_demo_starts_walks_records_and_leaves_its_videos(
     environment: dict[str, str], data_dir: Path
 ) -> None:
     command = [sys.executable, "manage.py", "demo"]
-    done = subprocess.run(  # noqa: S603 - our own words
+    done = subprocess.run(
         command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -133,7 +133,8 @@ class Command(BaseCommand):
 
     def _show_files(self, walk: Walk, target: Target) -> None:
         if walk.files:
-            self.stdout.write("Videos:")
+            whose = "" if target.is_ours else " (in that server's data folder)"
+            self.stdout.write(f"Videos{whose}:")
         for path, facts in walk.files.items():
             place = _short(settings.DATA_DIR / path) if target.is_ours else path
             self.stdout.write(f"  {place}  ({facts})")
@@ -197,9 +198,7 @@ def _git(*arguments: str) -> str:
     """Empty without git, or outside a checkout."""
     command = ["git", "-C", str(settings.BASE_DIR), *arguments]
     try:
-        done = subprocess.run(  # noqa: S603 - words of our own
-            command, capture_output=True, text=True, timeout=10, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
