@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 RUN := $(VENV)/bin/python
-INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes
+INSTALL := $(VENV)/bin/pip install -qq --disable-pip-version-check --no-compile --require-hashes
 
 # Named after what they hold: changed requirements are installed anew, unchanged ones cost nothing.
 RUNTIME := $(VENV)/.runtime-$(shell cksum requirements.txt | tr -s ' ' '-')
