@@ -1,6 +1,7 @@
 # `make help` lists the targets. The settings of README.md apply to all of them, as environment variables or in .env.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes
@@ -76,7 +77,7 @@ compose:
 # ---- the virtual environment --------------------------------------------------------------------
 
 $(RUNTIME):
-	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "CineFlow needs Python 3.11 or newer. Install it, or name it: make PYTHON=/path/to/python3.11 …"; exit 1; }
 	@echo "Installing the requirements into $(VENV) (once; a minute or so)…"
 	@$(PYTHON) -m venv $(VENV)

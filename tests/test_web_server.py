@@ -14,6 +14,7 @@ import pytest
 
 from cineflow.core.child_process import start, stop, wait_until
 from cineflow.stack import WEB
+from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "a-token-of-the-tests"
@@ -24,7 +25,7 @@ UPLOAD_LIMIT = 100_000
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("web")
-    number = _free_port()
+    number = free_port()
     environment = {
         **os.environ,
         "GUNICORN_BIND": f"127.0.0.1:{number}",
@@ -39,13 +40,6 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     wait_until(lambda: _listens(number), process, log=log, seconds=60)
     yield number
     stop(process, patience=20)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
 
 
 def _listens(port: int) -> bool:
