@@ -158,3 +158,10 @@ def test_no_other_file_is_served(name: str, api: APIClient, data_dir: Path) -> N
     (data_dir / "secret-key").write_text("x")
     answer = api.get(f"/uploads/{name}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_an_upload_that_a_browser_has_is_not_sent_again(api: APIClient, segment_url: str) -> None:
+    url = send(api, segment_url, picture()).json()["image_url"]
+    etag = api.head(url)["ETag"]
+    answer = api.get(url, HTTP_IF_NONE_MATCH=etag)
+    assert (answer.status_code, answer.content) == (304, b"")
