@@ -137,8 +137,14 @@ def test_the_command_fails_when_a_line_does() -> None:
 
 
 TASK = {
-    **{"id": "task_1", "status": "completed", "video_url": None, "metadata_url": "/m"},
-    **{"full_prompt": "A street.", "error_msg": None, "error_code": None, "retryable": None},
+    "id": "task_1",
+    "status": "completed",
+    "video_url": None,
+    "metadata_url": "/m",
+    "full_prompt": "A street.",
+    "error_msg": None,
+    "error_code": None,
+    "retryable": None,
     "segment_index": 1,
 }
 
