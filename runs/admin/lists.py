@@ -41,7 +41,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class CalendarQuerySet(models.QuerySet[Any]):
-    """For the date drill-down: every day from the first row to the last, without reading them all."""
+    """For the date drill-down: all days from the first row to the last, without reading every row."""
 
     def datetimes(self, field_name: str, kind: str, *args: Any, **kwargs: Any) -> Any:
         span = self.aggregate(first=models.Min(field_name), last=models.Max(field_name))
@@ -82,7 +82,7 @@ class LeanList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if self.paginator.has_more:
-            # The search form would tell the bound as if it were the count; of equals it tells nothing.
+            # Else the search form would tell the bound as if it were the count.
             self.full_result_count = self.result_count
 
     def get_ordering(self, request: HttpRequest, queryset: Rows) -> Any:

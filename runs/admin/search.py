@@ -1,4 +1,4 @@
-"""Finding by what an operator has at hand: an id from the API, a provider's job id, our token, a name.
+"""Finding by what an operator has: an id from the API, a provider's job id, our token, a name.
 
 An id is known by its shape and looked up by its index; no text is searched in a million rows.
 """

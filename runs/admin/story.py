@@ -1,4 +1,4 @@
-"""The page of what has a story: its newest events, a way to all of them, buttons for the actions."""
+"""The page of what has a story: its newest events, a way to all of them, and buttons."""
 
 from typing import Any
 from uuid import UUID

@@ -117,7 +117,7 @@ class TaskAdmin(StoryAdmin):
     # ---- the list
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Along an index: a run's as in its storyboard, else the newest first (ids sort by time)."""
+        """Along an index: a run's as in its storyboard, else newest first (ids sort by time)."""
         return ("run_id", "segment_index", "take") if "run" in request.GET else ("-id",)
 
     def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
