@@ -78,6 +78,7 @@ JSON_TARGETS = {
 BROKEN_JSON = {
     "not JSON": b"hello",
     "truncated": b'{"FIELD": "x',
+    "blanks": b"  ",
     "trailing garbage": b'{"FIELD": "x"} x',
     "two documents": b"{}{}",
     "single quotes": b"{'FIELD': 1}",
