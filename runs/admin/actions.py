@@ -1,4 +1,4 @@
-"""What an operator can do. Each goes through the domain function that the API calls, and says what came of it."""
+"""What an operator can do, by the domain functions that the API calls; each tells what came of it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -39,20 +39,26 @@ def retry(model_admin: Any, request: HttpRequest, queryset: models.QuerySet[Task
 
 
 @admin.action(description=ACCEPTING, permissions=["operate"])
-def retry_accepting(model_admin: Any, request: HttpRequest, queryset: models.QuerySet[Task]) -> TemplateResponse | None:
+def retry_accepting(
+    model_admin: Any, request: HttpRequest, queryset: models.QuerySet[Task]
+) -> TemplateResponse | None:
     chosen = queryset.filter(status=Status.FAILED, possibly_billed=True)
     keys = _keys(chosen, MOST_CONFIRMED)
     if not keys:
-        told = "None of the chosen tasks has a last attempt that may be billed: use the plain Retry."
+        told = (
+            "None of the chosen tasks has a last attempt that may be billed: use the plain Retry."
+        )
         messages.warning(request, told)
         return None
     if "confirmed" in request.POST:
         _retry(request, keys, submit_again=True)
         return None
     text = (
-        "The last attempt of each of these tasks was sent and got no usable answer. The provider may have made the "
-        "video, and billed it. Retrying submits, and pays, once more. Nothing is asked of the provider first.",
-        f"At most {MOST_CONFIRMED} tasks at a time. Chosen tasks that are not possibly billed are left alone.",
+        "The last attempt of each of these tasks was sent and got no usable answer. The provider "
+        "may have made the video, and billed it. Retrying submits, and pays, once more. Nothing is "
+        "asked of the provider first.",
+        f"At most {MOST_CONFIRMED} tasks at a time. Chosen tasks that are not possibly billed are "
+        "left alone.",
     )
     rows = list(Task.objects.filter(pk__in=keys).select_related("run").defer(*_WIDE))
     return _confirmation(model_admin, request, rows, "retry_accepting", ACCEPTING, text)
@@ -75,13 +81,15 @@ def _retry(request: HttpRequest, keys: Sequence[UUID], *, submit_again: bool = F
         else:
             outcome.retried.append(key)
     hint()
-    _log(request, Task.objects.filter(pk__in=outcome.retried), "Retried.")
+    retried = Task.objects.filter(pk__in=outcome.retried).only("segment_index", "take")
+    _log(request, retried, "Retried.")
     _tell(request, outcome, limited=len(keys) == MOST_AT_ONCE)
 
 
 def _why(refusal: DomainError) -> str:
     if (refusal.details or {}).get("possibly_billed"):
-        return f"The last attempt got no answer and may already be billed. If you accept that, choose “{ACCEPTING}”."
+        told = "The last attempt got no answer and may already be billed."
+        return f"{told} If you accept that, choose “{ACCEPTING}”."
     return refusal.message
 
 
@@ -91,7 +99,9 @@ def _tell(request: HttpRequest, outcome: Outcome, *, limited: bool) -> None:
     for why, number in outcome.refused.items():
         messages.warning(request, f"{_tasks(number)} not retried: {why}")
     if limited:
-        messages.info(request, f"At most {MOST_AT_ONCE:,} tasks are retried at a time; there may be more.")
+        messages.info(
+            request, f"At most {MOST_AT_ONCE:,} tasks are retried at a time; there may be more."
+        )
 
 
 def _tasks(number: int) -> str:
@@ -103,33 +113,43 @@ def _tasks(number: int) -> str:
 
 @admin.action(description="Retry failed tasks", permissions=["operate"])
 def retry_failed(model_admin: Any, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
-    failed = Task.objects.filter(run__in=_chosen(queryset), status__in=(Status.FAILED, Status.DOWNLOAD_FAILED))
-    keys = _keys(failed.filter(possibly_billed=False).order_by("run_id", "segment_index", "take"), MOST_AT_ONCE)
-    billed = failed.filter(possibly_billed=True).count()
+    runs = _chosen(queryset)
+    if len(runs) == MOST_CONFIRMED:
+        messages.info(request, f"At most {MOST_CONFIRMED} runs are looked at; there may be more.")
+    ended_badly = (Status.FAILED, Status.DOWNLOAD_FAILED)
+    failed = Task.objects.filter(run__in=runs, status__in=ended_badly)
+    in_order = failed.filter(possibly_billed=False).order_by("run_id", "segment_index", "take")
+    keys, billed = _keys(in_order, MOST_AT_ONCE), failed.filter(possibly_billed=True).count()
     if not keys and not billed:
         messages.warning(request, "The chosen runs have no failed tasks.")
         return
     _retry(request, keys)
     if billed:
-        told = f"{_tasks(billed)} not retried: the last attempt may already be billed. Open the run's tasks, filter by"
-        messages.warning(request, f"{told} “possibly billed”, and decide there.")
+        told = f"{_tasks(billed)} not retried: the last attempt may already be billed."
+        where = "Open the run's tasks, filter by “possibly billed”, and decide there."
+        messages.warning(request, f"{told} {where}")
 
 
 @admin.action(description="Cancel", permissions=["operate"])
-def cancel(model_admin: Any, request: HttpRequest, queryset: models.QuerySet[Run]) -> TemplateResponse | None:
+def cancel(
+    model_admin: Any, request: HttpRequest, queryset: models.QuerySet[Run]
+) -> TemplateResponse | None:
     runs = list(_active(queryset))
     if not runs:
-        messages.warning(request, "None of the chosen runs is queued or running: there is nothing to cancel.")
+        messages.warning(
+            request, "None of the chosen runs is queued or running: there is nothing to cancel."
+        )
         return None
     if "confirmed" in request.POST:
         _cancel(request, runs)
         return None
     queued, running = (sum(getattr(run, name) for run in runs) for name in ("queued", "running"))
     text = (
-        f"{_tasks(queued)} still queued: those that nobody has started end as canceled at once, unpaid.",
-        f"{_tasks(running)} running: where the provider can cancel, it is asked to. A job that is already paid for "
-        "goes on to its file: what was paid is not thrown away.",
-        "A canceled task can be retried later.",
+        f"{_tasks(queued)} still queued: those that nobody has started end as canceled at once, "
+        "unpaid.",
+        f"{_tasks(running)} running: where the provider can cancel, it is asked to. A job that is "
+        "already paid for goes on to its file: what was paid is not thrown away.",
+        f"At most {MOST_CONFIRMED} runs at a time. A canceled task can be retried later.",
     )
     return _confirmation(model_admin, request, runs, "cancel", "Cancel runs", text)
 
@@ -143,13 +163,14 @@ def _chosen(queryset: models.QuerySet[Run]) -> list[UUID]:
 
 
 def _cancel(request: HttpRequest, runs: Iterable[Run]) -> None:
-    now, reached = clock.now(), {run: 0 for run in runs}
-    for run in reached:
-        reached[run] = lifecycle.cancel_run(run.pk, now=now)
+    now = clock.now()
+    reached = {run.pk: lifecycle.cancel_run(run.pk, now=now) for run in runs}
     hint()
-    _log(request, Run.objects.filter(pk__in=[run.pk for run in reached]), "Canceled.")
+    _log(request, Run.objects.filter(pk__in=reached), "Canceled.")
     plural = "" if len(reached) == 1 else "s"
-    messages.success(request, f"{len(reached)} run{plural} canceled: {_tasks(sum(reached.values()))} reached.")
+    messages.success(
+        request, f"{len(reached)} run{plural} canceled: {_tasks(sum(reached.values()))} reached."
+    )
 
 
 # ---- both ------------------------------------------------------------------------------------
@@ -162,12 +183,21 @@ def _log(request: HttpRequest, rows: models.QuerySet[Any], what: str) -> None:
 
 
 def _confirmation(
-    model_admin: Any, request: HttpRequest, rows: Sequence[Any], action: str, title: str, text: Sequence[str]
+    model_admin: Any,
+    request: HttpRequest,
+    rows: Sequence[Any],
+    action: str,
+    title: str,
+    text: Sequence[str],
 ) -> TemplateResponse:
-    """Names the very rows that will be meant, so that a list that changes meanwhile changes nothing."""
+    """Names the very rows that are meant: a list that changes meanwhile changes nothing."""
     context = {
         **model_admin.admin_site.each_context(request),
-        **{"title": title, "text": text, "rows": rows, "action": action, "opts": model_admin.opts},
+        "title": title,
+        "text": text,
+        "rows": rows,
+        "action": action,
+        "opts": model_admin.opts,
         "media": model_admin.media,
     }
     return TemplateResponse(request, "admin/runs/confirmation.html", context)

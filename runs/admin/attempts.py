@@ -1,4 +1,4 @@
-"""Attempts, one a paid call: what was sent to whom, and what became of it. And the workers' heartbeats."""
+"""Attempts (one a paid call: what was sent to whom, what became of it), and workers' heartbeats."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -107,17 +107,41 @@ class AttemptInline(AttemptFacts, ReadOnlyInline):
     @admin.display
     def more(self, attempt: Attempt) -> SafeString:
         told = [("token", self.token(attempt)), ("seconds", attempt.seconds)]
-        folded = format_html("<details><summary>Prompt</summary>{}</details>", self.prompt_text(attempt))
+        folded = format_html(
+            "<details><summary>Prompt</summary>{}</details>", self.prompt_text(attempt)
+        )
         return shown.together(shown.facts(told), folded)
 
 
 @admin.register(Attempt)
 class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
-    list_display = ("sent", "state", "provider", "job", "of_task", "of_run", "trouble_in_short", "price", "took")
-    list_filter = (RunFilter, one_of("phase", lambda: words(Phase.values)), one_of("provider_id", providers), "possibly_billed")
+    list_display = (
+        "sent",
+        "state",
+        "provider",
+        "job",
+        "of_task",
+        "of_run",
+        "trouble_in_short",
+        "price",
+        "took",
+    )
+    list_filter = (
+        RunFilter,
+        one_of("phase", lambda: words(Phase.values)),
+        one_of("provider_id", providers),
+        "possibly_billed",
+    )
     list_select_related = ("task", "run")
     wide = (
-        *("prompt", "output", "task__snapshot", "task__routing", "task__full_prompt", "task__failed_providers"),
+        *(
+            "prompt",
+            "output",
+            "task__snapshot",
+            "task__routing",
+            "task__full_prompt",
+            "task__failed_providers",
+        ),
         *("run__range", "run__output_folder"),
     )
     date_hierarchy = "sent_at"
@@ -127,7 +151,16 @@ class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
     search_help_text = "A provider's job id, the attempt's token, or the id of a task or run."
     fieldsets = (
         (None, {"fields": ("token", ("number", "state"), ("of_task", "of_run"), "trouble")}),
-        ("Provider", {"fields": (("provider", "job"), ("seconds", "price", "possibly_billed"), "finished_video")}),
+        (
+            "Provider",
+            {
+                "fields": (
+                    ("provider", "job"),
+                    ("seconds", "price", "possibly_billed"),
+                    "finished_video",
+                )
+            },
+        ),
         ("Times", {"fields": (("sent", "accepted", "finished", "deadline", "took"),)}),
         ("Prompt", {"fields": ("prompt_text",)}),
     )
@@ -135,7 +168,9 @@ class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> Rows:
         return CalendarQuerySet(Attempt)
 
-    def get_search_results(self, request: HttpRequest, queryset: Rows, search_term: str) -> tuple[Rows, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: Rows, search_term: str
+    ) -> tuple[Rows, bool]:
         wanted = search_term.strip()
         return (queryset.filter(search.attempts(wanted)) if wanted else queryset), False
 

@@ -38,7 +38,9 @@ def page(events: QuerySet[Event], *, before: int | None = None) -> Page:
     chosen = events.select_related("task").only(*_COLUMNS).order_by("-number")
     found = list(chosen[: A_PAGE + 1])
     more = len(found) > A_PAGE
-    return Page([_row(event) for event in found[:A_PAGE]], found[A_PAGE - 1].number if more else None)
+    return Page(
+        [_row(event) for event in found[:A_PAGE]], found[A_PAGE - 1].number if more else None
+    )
 
 
 def _row(event: Event) -> Row:

@@ -1,15 +1,15 @@
 """What all lists share: nobody writes, and no page costs more when there are a million rows."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from django.utils.timezone import localtime
 
@@ -20,8 +20,8 @@ Rows = models.QuerySet[Any]
 Choices = Iterable[tuple[str, str]]
 
 
-class BoundedPaginator(Paginator):  # type: ignore[type-arg] - the stubs' parameter does not exist at run time
-    """Counts 10,000 rows and no more: counting a million takes longer than anything else on the page."""
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts 10,000 rows and no more: to count a million takes longer than all else on the page."""
 
     most = 10_000
 
@@ -41,7 +41,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg] - the stubs' parame
 
 
 class CalendarQuerySet(models.QuerySet[Any]):
-    """For the date drill-down: every day from the first row to the last, found without reading the rows between."""
+    """For the date drill-down: all days from the first row to the last, without reading every row."""
 
     def datetimes(self, field_name: str, kind: str, *args: Any, **kwargs: Any) -> Any:
         span = self.aggregate(first=models.Min(field_name), last=models.Max(field_name))
@@ -52,19 +52,28 @@ class CalendarQuerySet(models.QuerySet[Any]):
 
 
 def _calendar(first: datetime, last: datetime, kind: str) -> Iterable[datetime]:
-    start = {"year": (first.year, 1, 1), "month": (first.year, first.month, 1), "day": (first.year, first.month, first.day)}
-    step = {"year": 366, "month": 31, "day": 1}[kind]
-    day = datetime(*start[kind], tzinfo=UTC)
-    while day.date() <= last.date():
-        yield day
-        day += timedelta(days=step)
-        if kind != "day":
-            # A step may end a few days into the next month or year, never beyond it.
-            day = day.replace(day=1) if kind == "month" else day.replace(month=1, day=1)
+    longest = {"year": 366, "month": 31, "day": 1}[kind]
+    day = _start(first.date(), kind)
+    while day <= last.date():
+        yield datetime(day.year, day.month, day.day, tzinfo=UTC)
+        # This may end a few days into the next month or year, never beyond it.
+        day = _start(day + timedelta(days=longest), kind)
+
+
+def _start(day: date, kind: str) -> date:
+    match kind:
+        case "year":
+            return day.replace(month=1, day=1)
+        case "month":
+            return day.replace(day=1)
+        case _:
+            return day
 
 
 class LeanList(ChangeList):
-    """Leaves wide columns in the database, and sorts only where the admin says that it can be done."""
+    """Leaves wide columns in the database, and sorts only where the admin says that it can."""
+
+    model_admin: "ReadOnlyAdmin"
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Rows:
         rows: Rows = super().get_queryset(request, exclude_parameters)
@@ -73,14 +82,13 @@ class LeanList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if self.paginator.has_more:
-            # The search form would tell the bound as if it were the count; where the two are equal, it tells nothing.
+            # Else the search form would tell the bound as if it were the count.
             self.full_result_count = self.result_count
 
-    def get_ordering(self, request: HttpRequest, queryset: Rows) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: Rows) -> Any:
         if self.sortable_by is not None and not self.sortable_by:
             self.params.pop(ORDER_VAR, None)  # of an old link, or written by hand
-        ordering: list[str] = super().get_ordering(request, queryset)
-        return ordering
+        return super().get_ordering(request, queryset)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -94,7 +102,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_max_show_all = 200
 
     class Media:
-        css = {"all": ["runs/admin.css"]}
+        css: ClassVar = {"all": ["runs/admin.css"]}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return LeanList
@@ -112,16 +120,18 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """May run the actions; the form stays read-only for everybody."""
         return super().has_change_permission(request)
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         title = str(self.opts.verbose_name_plural).capitalize()
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+        context = {"title": title, **(extra_context or {})}
+        response: HttpResponse = super().changelist_view(request, context)
+        return response
 
 
 class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
     can_delete = False
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -132,7 +142,7 @@ class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 class EqualsFilter(admin.SimpleListFilter):
-    """A column is one of few values that are known without asking the table for its distinct ones."""
+    """A column is one of few values, known without asking the table for its distinct ones."""
 
     def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
         value = self.value()
@@ -144,11 +154,17 @@ class EqualsFilter(admin.SimpleListFilter):
 
 
 def one_of(column: str, choices: Callable[[], Choices]) -> type[EqualsFilter]:
-    def lookups(self: EqualsFilter, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(
+        self: EqualsFilter, request: HttpRequest, model_admin: Any
+    ) -> list[tuple[str, str]]:
         return list(choices())
 
     name = column.removesuffix("_id").replace("_", " ")
-    return type(f"{column}_filter", (EqualsFilter,), {"title": name, "parameter_name": column, "lookups": lookups})
+    return type(
+        f"{column}_filter",
+        (EqualsFilter,),
+        {"title": name, "parameter_name": column, "lookups": lookups},
+    )
 
 
 def words(values: Iterable[str]) -> list[tuple[str, str]]:

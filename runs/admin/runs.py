@@ -37,7 +37,10 @@ class RunAdmin(StoryAdmin):
     sortable_by = ("created",)
     wide = ("range", "output_folder", "output_path")
     search_fields = ("storyboard_name",)
-    search_help_text = "The id of a run, storyboard, segment or task, a provider's job id, or part of the storyboard's name."
+    search_help_text = (
+        "The id of a run, storyboard, segment or task, a provider's job id, or part of the "
+        "storyboard's name."
+    )
     actions = (actions.cancel, actions.retry_failed)
     fieldsets = (
         (None, {"fields": ("public_id", "state", "waiting", "progress", "counts")}),
@@ -57,13 +60,17 @@ class RunAdmin(StoryAdmin):
     def get_queryset(self, request: HttpRequest) -> Rows:
         return CalendarQuerySet(Run)
 
-    def get_search_results(self, request: HttpRequest, queryset: Rows, search_term: str) -> tuple[Rows, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: Rows, search_term: str
+    ) -> tuple[Rows, bool]:
         wanted = search_term.strip()
         return (queryset.filter(search.runs(wanted)) if wanted else queryset), False
 
     def buttons_for(self, row: Run) -> tuple[tuple[str, str], ...]:
         cancel = (("cancel", "Cancel…"),) if row.status in ACTIVE else ()
-        return cancel + ((("retry_failed", "Retry failed tasks"),) if row.failed or row.download_failed else ())
+        return cancel + (
+            (("retry_failed", "Retry failed tasks"),) if row.failed or row.download_failed else ()
+        )
 
     @admin.display(description="id")
     def short_id(self, run: Run) -> SafeString:
@@ -75,7 +82,9 @@ class RunAdmin(StoryAdmin):
 
     @admin.display(description="status")
     def state(self, run: Run) -> SafeString:
-        return shown.together(shown.badge(run.status), shown.badge("dry_run") if run.dry_run else "")
+        return shown.together(
+            shown.badge(run.status), shown.badge("dry_run") if run.dry_run else ""
+        )
 
     @admin.display(description="waits for")
     def waiting(self, run: Run) -> str:
@@ -97,7 +106,9 @@ class RunAdmin(StoryAdmin):
     def storyboard_and_id(self, run: Run) -> SafeString:
         name: Any = run.storyboard_name
         if run.storyboard_id and self.admin_site.is_registered(Storyboard):
-            name = shown.link(reverse("admin:storyboards_storyboard_change", args=[run.storyboard_id]), name)
+            name = shown.link(
+                reverse("admin:storyboards_storyboard_change", args=[run.storyboard_id]), name
+            )
         return shown.together(name, shown.mono(ids.show("sb", run.storyboard_uuid)))
 
     @admin.display(description="provider, for the manual strategy")

@@ -1,6 +1,6 @@
-"""Finding by what an operator has at hand: an id from the API, a token or job id from a provider, a name.
+"""Finding by what an operator has: an id from the API, a provider's job id, our token, a name.
 
-An id is recognised by its shape and looked up by its index; nothing is searched for inside a million rows.
+An id is known by its shape and looked up by its index; no text is searched in a million rows.
 """
 
 from uuid import UUID

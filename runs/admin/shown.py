@@ -1,4 +1,4 @@
-"""How values look in the admin: pieces of HTML. A colour never stands alone; the word is always there."""
+"""How values look in the admin: pieces of HTML. A colour never stands without its word."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -23,15 +23,19 @@ _TAIL = 6  # what tells ids of one moment apart is their end
 
 
 def badge(word: str, title: str = "") -> SafeString:
-    return format_html('<span class="cf-badge cf-{}" title="{}">{}</span>', word, title, word.replace("_", " "))
+    return format_html(
+        '<span class="cf-badge cf-{}" title="{}">{}</span>', word, title, word.replace("_", " ")
+    )
 
 
 def may_be_billed() -> SafeString:
-    return badge("may_be_billed", "The paid call was sent and got no usable answer: it may be on the bill.")
+    return badge(
+        "may_be_billed", "The paid call was sent and got no usable answer: it may be on the bill."
+    )
 
 
 def short_id(prefix: str, key: UUID) -> SafeString:
-    """Looks short, yet is there in full: for the mouse (title), for copying and for screen readers."""
+    """Looks short, yet is there in full: for the mouse, for copying and for screen readers."""
     full = ids.show(prefix, key)
     parts = (full, f"{prefix}_", full[len(prefix) + 1 : -_TAIL], full[-_TAIL:])
     return format_html('<span class="cf-id" title="{}">{}<span>{}</span>{}</span>', *parts)
@@ -80,7 +84,9 @@ def moment(at: datetime | None) -> SafeString | str:
         return NOTHING
     local = localtime(at)
     told = (local.isoformat(), local, f"{local:%Y-%m-%d}", f"{local:%H:%M:%S}")
-    return format_html('<time datetime="{}" title="{}"><span>{}</span> <span>{}</span></time>', *told)
+    return format_html(
+        '<time datetime="{}" title="{}"><span>{}</span> <span>{}</span></time>', *told
+    )
 
 
 def span(start: datetime | None, end: datetime | None) -> str:
@@ -88,7 +94,12 @@ def span(start: datetime | None, end: datetime | None) -> str:
     if start is None or end is None:
         return NOTHING
     seconds = max(0, round((end - start).total_seconds()))
-    units = (("d", seconds // 86_400), ("h", seconds // 3600 % 24), ("min", seconds // 60 % 60), ("s", seconds % 60))
+    units = (
+        ("d", seconds // 86_400),
+        ("h", seconds // 3600 % 24),
+        ("min", seconds // 60 % 60),
+        ("s", seconds % 60),
+    )
     told = [f"{number} {unit}" for unit, number in units if number]
     return " ".join(told[:2]) or "0 s"
 
@@ -99,7 +110,8 @@ def bar(run: Run) -> SafeString:
     present = [(status, number) for status, number in counts if number]
     words = ", ".join(f"{number} {_words(status)}" for status, number in present) or "no tasks"
     return format_html(
-        '<svg class="cf-bar" viewBox="0 0 {} 1" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+        '<svg class="cf-bar" viewBox="0 0 {} 1" preserveAspectRatio="none" role="img" '
+        'aria-label="{}">{}</svg>'
         '<span class="cf-quiet">{}</span>',
         *(max(run.total_tasks, 1), words, _stacked(present), words),
     )
@@ -119,9 +131,17 @@ def _words(status: str) -> str:
 
 def counts(run: Run) -> SafeString:
     """Every count, each a link to those tasks."""
-    rows = [(tasks_url(run, status=status), getattr(run, status), badge(status)) for status in Status.values]
+    rows = [
+        (tasks_url(run, status=status), getattr(run, status), badge(status))
+        for status in Status.values
+    ]
     told = format_html_join(" ", '<a class="cf-count" href="{}"><b>{}</b> {}</a>', rows)
-    return format_html('{} <a class="cf-count" href="{}"><b>{}</b> in all</a>', told, tasks_url(run), run.total_tasks)
+    return format_html(
+        '{} <a class="cf-count" href="{}"><b>{}</b> in all</a>',
+        told,
+        tasks_url(run),
+        run.total_tasks,
+    )
 
 
 def document(value: object) -> SafeString | str:
@@ -147,9 +167,14 @@ def routing(decision: Mapping[str, Any] | None) -> SafeString | str:
         )
         for row in considered
     ]
-    rest = {key: value for key, value in (decision or {}).items() if key != "considered" and value not in (None, "")}
+    rest = {
+        key: value
+        for key, value in (decision or {}).items()
+        if key != "considered" and value not in (None, "")
+    }
     return format_html(
-        '<table class="cf-table"><thead><tr><th>Provider</th><th>Model</th><th>Taken</th><th>Why</th></tr></thead>'
+        '<table class="cf-table"><thead><tr>'
+        "<th>Provider</th><th>Model</th><th>Taken</th><th>Why</th></tr></thead>"
         "<tbody>{}</tbody></table>{}",
         format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows),
         quiet(" · ".join(f"{_words(key)}: {value}" for key, value in rest.items())),

@@ -1,4 +1,4 @@
-"""The detail page of what has a story: its newest events, all of them a page at a time, and buttons for the actions."""
+"""The page of what has a story: its newest events, a way to all of them, and buttons."""
 
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,9 @@ _LARGEST = 2**63 - 1
 
 
 class StoryAdmin(ReadOnlyAdmin):
-    buttons: tuple[tuple[str, str], ...] = ()  # actions that the detail page offers, with their labels
+    buttons: tuple[
+        tuple[str, str], ...
+    ] = ()  # actions that the detail page offers, with their labels
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.events_view)
@@ -26,7 +28,9 @@ class StoryAdmin(ReadOnlyAdmin):
     def _events_name(self) -> str:
         return f"runs_{self.opts.model_name}_events"
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         row = kwargs["obj"]
         context |= {
             "events": events.page(row.events.all()),
@@ -47,12 +51,19 @@ class StoryAdmin(ReadOnlyAdmin):
         row = get_object_or_404(self.model, pk=key)
         if not self.has_view_permission(request, row):
             raise PermissionDenied
-        before = request.GET.get("before", "")
-        start = min(int(before), _LARGEST) if before.isascii() and before.isdecimal() and len(before) < 20 else None
+        start = _number(request.GET.get("before", ""))
         context = {
             **self.admin_site.each_context(request),
-            **{"title": f"Events of {row.public_id}", "opts": self.opts, "original": row, "media": self.media},
+            "title": f"Events of {row.public_id}",
+            "opts": self.opts,
+            "original": row,
+            "media": self.media,
             "events": events.page(row.events.all(), before=start),
             "is_newest": start is None,
         }
         return TemplateResponse(request, "admin/runs/all_events.html", context)
+
+
+def _number(text: str) -> int | None:
+    fits = text.isascii() and text.isdecimal() and len(text) < 20
+    return min(int(text), _LARGEST) if fits else None

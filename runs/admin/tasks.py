@@ -39,8 +39,9 @@ class FileInline(ReadOnlyInline):
 
     @admin.display
     def facts(self, video: VideoFile) -> str:
-        known = (f"{video.seconds:g} s" if video.seconds else "", f"{video.width} × {video.height}" if video.width else "")
-        return ", ".join(fact for fact in known if fact) or shown.NOTHING
+        length = f"{video.seconds:g} s" if video.seconds else ""
+        size = f"{video.width} × {video.height}" if video.width else ""
+        return ", ".join(fact for fact in (length, size) if fact) or shown.NOTHING
 
     @admin.display
     def made_by(self, video: VideoFile) -> str:
@@ -53,7 +54,15 @@ class FileInline(ReadOnlyInline):
 
 @admin.register(Task)
 class TaskAdmin(StoryAdmin):
-    list_display = ("short_id", "take_name", "state_and_step", "made_by", "trouble_in_short", "of_run", "updated")
+    list_display = (
+        "short_id",
+        "take_name",
+        "state_and_step",
+        "made_by",
+        "trouble_in_short",
+        "of_run",
+        "updated",
+    )
     list_filter = (
         RunFilter,
         one_of("status", lambda: words(Status.values)),
@@ -63,13 +72,32 @@ class TaskAdmin(StoryAdmin):
         "possibly_billed",
     )
     list_select_related = ("run",)
-    wide = ("snapshot", "routing", "full_prompt", "failed_providers", "run__range", "run__output_folder")
+    wide = (
+        "snapshot",
+        "routing",
+        "full_prompt",
+        "failed_providers",
+        "run__range",
+        "run__output_folder",
+    )
     search_fields = ("segment_uuid",)
     search_help_text = "The id of a task, run or segment, or a provider's job id."
     actions = (actions.retry, actions.retry_accepting)
     inlines = (AttemptInline, FileInline)
     fieldsets = (
-        (None, {"fields": ("public_id", "run_and_name", ("take_name", "segment_id"), ("state", "doing"), "trouble", "video_link")}),
+        (
+            None,
+            {
+                "fields": (
+                    "public_id",
+                    "run_and_name",
+                    ("take_name", "segment_id"),
+                    ("state", "doing"),
+                    "trouble",
+                    "video_link",
+                )
+            },
+        ),
         ("Provider", {"fields": ("made_by", "decision")}),
         ("Prompt and segment", {"fields": ("prompt", "segment"), "classes": ("collapse",)}),
         ("Times", {"fields": (("created", "started", "finished", "updated", "took"),)}),
@@ -89,7 +117,7 @@ class TaskAdmin(StoryAdmin):
     # ---- the list
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Along an index: a run's tasks as in its storyboard, else the newest first (ids sort by time)."""
+        """Along an index: a run's as in its storyboard, else newest first (ids sort by time)."""
         return ("run_id", "segment_index", "take") if "run" in request.GET else ("-id",)
 
     def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
@@ -100,13 +128,19 @@ class TaskAdmin(StoryAdmin):
         of_one_run = "run" in request.GET
         return tuple(name for name in self.list_display if not (of_one_run and name == "of_run"))
 
-    def get_search_results(self, request: HttpRequest, queryset: Rows, search_term: str) -> tuple[Rows, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: Rows, search_term: str
+    ) -> tuple[Rows, bool]:
         wanted = search_term.strip()
         return (queryset.filter(search.tasks(wanted)) if wanted else queryset), False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         run = run_of(request)
-        about = {"title": f"Tasks of {run.storyboard_name}", "run": run, "run_bar": shown.bar(run)} if run else {}
+        about = (
+            {"title": f"Tasks of {run.storyboard_name}", "run": run, "run_bar": shown.bar(run)}
+            if run
+            else {}
+        )
         return super().changelist_view(request, {**about, **(extra_context or {})})
 
     # ---- the detail page
@@ -117,7 +151,9 @@ class TaskAdmin(StoryAdmin):
     def buttons_for(self, row: Task) -> tuple[tuple[str, str], ...]:
         if row.status not in ENDED:
             return ()
-        return (("retry_accepting", "Retry, paying again perhaps…"),) if row.possibly_billed else (("retry", "Retry"),)
+        if row.possibly_billed:
+            return (("retry_accepting", "Retry, paying again perhaps…"),)
+        return (("retry", "Retry"),)
 
     # ---- columns and fields
 
@@ -143,7 +179,9 @@ class TaskAdmin(StoryAdmin):
 
     @admin.display(description="status", ordering="status")
     def state_and_step(self, task: Task) -> SafeString:
-        return shown.together(self.state(task), "" if task.status in ENDED else shown.quiet(self.doing(task)))
+        return shown.together(
+            self.state(task), "" if task.status in ENDED else shown.quiet(self.doing(task))
+        )
 
     @admin.display
     def doing(self, task: Task) -> str:
@@ -157,7 +195,11 @@ class TaskAdmin(StoryAdmin):
 
     @admin.display(description="provider, attempts")
     def made_by(self, task: Task) -> SafeString | str:
-        number = f"{task.attempt_count} attempt{'' if task.attempt_count == 1 else 's'}" if task.attempt_count else ""
+        number = (
+            f"{task.attempt_count} attempt{'' if task.attempt_count == 1 else 's'}"
+            if task.attempt_count
+            else ""
+        )
         name = f"{task.provider_id} {task.provider_model_id}".strip()
         return shown.together(name, shown.quiet(number) if number else "") or shown.NOTHING
 
@@ -182,8 +224,8 @@ class TaskAdmin(StoryAdmin):
         if not task.video_id:
             return shown.NOTHING
         url = signed(f"/api/v1/tasks/{task.public_id}/download")
-        player = '<video class="cf-video" controls preload="metadata" src="{}"></video><br><a href="{}">Open the video</a>'
-        return format_html(player, url, url)
+        player = '<video class="cf-video" controls preload="metadata" src="{}"></video>'
+        return shown.together(format_html(player, url), shown.link(url, "Open the video"))
 
     @admin.display(description="routing")
     def decision(self, task: Task) -> SafeString | str:

@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,9 @@ RUNS, TASKS, ATTEMPTS = ("/admin/runs/run/", "/admin/runs/task/", "/admin/runs/a
 # ---- rows --------------------------------------------------------------------------------------
 
 
-def make_run(*statuses: str, name: str = "board.json", created_at: datetime = NOW, **values: Any) -> Run:
+def make_run(
+    *statuses: str, name: str = "board.json", created_at: datetime = NOW, **values: Any
+) -> Run:
     """A run with a task, an attempt and events for each status."""
     run = Run.objects.create(
         storyboard_uuid=ids.new_id(),
@@ -56,21 +58,39 @@ def make_task(run: Run, index: int, status: str, **values: Any) -> Task:
     return task
 
 
-def make_attempt(task: Task, *, number: int = 1, phase: Phase = Phase.DONE, **values: Any) -> Attempt:
+def make_attempt(
+    task: Task, *, number: int = 1, phase: Phase = Phase.DONE, **values: Any
+) -> Attempt:
     known = {"task": task, "run_id": task.run_id, "number": number, "phase": phase, "sent_at": NOW}
-    sent = {"provider_id": "openai", "provider_model_id": "sora-2", "prompt": "A wave.", "seconds": 8}
+    sent = {
+        "provider_id": "openai",
+        "provider_model_id": "sora-2",
+        "prompt": "A wave.",
+        "seconds": 8,
+    }
     return Attempt.objects.create(**{**known, **sent, **values})
 
 
 def make_file(task: Task) -> VideoFile:
-    return VideoFile.objects.create(task=task, path="output/x/00001-t1-a1.mp4", bytes=1234, sha256="ab")
+    return VideoFile.objects.create(
+        task=task, path="output/x/00001-t1-a1.mp4", bytes=1234, sha256="ab"
+    )
 
 
 def tell(run: Run, task: Task | None, number: int) -> None:
     first = run.event_count + 1
     run.event_count += number
     Event.objects.bulk_create(
-        Event(run=run, number=n, task=task, at=NOW, kind="task", before="queued", after="running", why=f"why {n}")
+        Event(
+            run=run,
+            number=n,
+            task=task,
+            at=NOW,
+            kind="task",
+            before="queued",
+            after="running",
+            why=f"why {n}",
+        )
         for n in range(first, first + number)
     )
     Run.objects.filter(pk=run.pk).update(event_count=run.event_count)
@@ -103,11 +123,15 @@ def listed(client: Client, path: str, **query: str) -> list[Any]:
     return [row.pk for row in response.context["cl"].result_list]
 
 
-def act(client: Client, path: str, action: str, rows: Iterable[Run | Task], **more: str) -> list[str]:
+def act(
+    client: Client, path: str, action: str, rows: Iterable[Run | Task], **more: str
+) -> list[str]:
     """Runs an action as the list does; returns what it told."""
     chosen = [str(row.pk) for row in rows]
     step = more or {"index": "0"}
-    response = client.post(path, {"action": action, "_selected_action": chosen, **step}, follow=True)
+    response = client.post(
+        path, {"action": action, "_selected_action": chosen, **step}, follow=True
+    )
     assert response.status_code == 200
     return [str(message) for message in response.context["messages"]]
 
@@ -147,19 +171,25 @@ def test_a_run_is_listed_with_its_id_state_and_counts_in_words(admin_client: Cli
 
 def test_a_short_id_still_holds_every_character_for_copying(admin_client: Client) -> None:
     run = make_run("queued")
-    shown = re.search(r'<span class="cf-id"[^>]*>(.*?)</span></a>', page(admin_client, RUNS), re.DOTALL)
+    shown = re.search(
+        r'<span class="cf-id"[^>]*>(.*?)</span></a>', page(admin_client, RUNS), re.DOTALL
+    )
     assert shown
     assert re.sub(r"<.*?>", "", shown[1]) == run.public_id
 
 
-def test_a_runs_page_tells_what_it_waits_for_and_links_each_count_to_its_tasks(admin_client: Client) -> None:
+def test_a_runs_page_tells_what_it_waits_for_and_links_each_count_to_its_tasks(
+    admin_client: Client,
+) -> None:
     run = make_run("queued", "failed", waiting_reason="openai has no free slot")
     html = page(admin_client, detail(run))
     assert "openai has no free slot" in html
     assert f'href="/admin/runs/task/?run={run.public_id}&amp;status=failed"' in html
 
 
-def test_a_task_shows_its_error_routing_prompt_attempts_files_and_events(admin_client: Client) -> None:
+def test_a_task_shows_its_error_routing_prompt_attempts_files_and_events(
+    admin_client: Client,
+) -> None:
     run = make_run()
     task = make_task(
         *(run, 7, Status.FAILED),
@@ -168,33 +198,52 @@ def test_a_task_shows_its_error_routing_prompt_attempts_files_and_events(admin_c
         full_prompt="Alice waves.",
         routing={
             "strategy": "failover",
-            "considered": [{"provider_id": "fal", "provider_model_id": "veo", "taken": False, "why": "no key"}],
+            "considered": [
+                {"provider_id": "fal", "provider_model_id": "veo", "taken": False, "why": "no key"}
+            ],
         },
     )
     make_attempt(task, phase=Phase.REJECTED, provider_job_id="video_77", http_status=429)
     make_file(task)
     html = page(admin_client, detail(task))
-    for told in ("content_policy", "refused &lt;it&gt;", "no key", "Alice waves.", "video_77", "HTTP 429"):
+    for told in (
+        "content_policy",
+        "refused &lt;it&gt;",
+        "no key",
+        "Alice waves.",
+        "video_77",
+        "HTTP 429",
+    ):
         assert told in html
     for told in ("cf-rejected", "00001-t1-a1.mp4", "why 1", "strategy: failover"):
         assert told in html
 
 
-@pytest.mark.parametrize("routing", [None, {}, [], {"considered": "?"}, {"strategy": "cost", "considered": []}])
-def test_a_routing_of_another_shape_does_not_break_the_page(admin_client: Client, routing: object) -> None:
+@pytest.mark.parametrize(
+    "routing", [None, {}, [], {"considered": "?"}, {"strategy": "cost", "considered": []}]
+)
+def test_a_routing_of_another_shape_does_not_break_the_page(
+    admin_client: Client, routing: object
+) -> None:
     page(admin_client, detail(make_task(make_run(), 1, Status.COMPLETED, routing=routing)))
 
 
-def test_the_video_is_linked_with_a_signature_when_a_token_is_set(admin_client: Client, settings: Settings) -> None:
+def test_the_video_is_linked_with_a_signature_when_a_token_is_set(
+    admin_client: Client, settings: Settings
+) -> None:
     settings.AUTH_TOKEN = "secret"
     task = make_task(make_run(), 1, Status.COMPLETED)
     Task.objects.filter(pk=task.pk).update(video=make_file(task))
     html = page(admin_client, detail(task))
-    assert re.search(rf'href="/api/v1/tasks/{task.public_id}/download\?expires=\d+&amp;signature=', html)
+    assert re.search(
+        rf'href="/api/v1/tasks/{task.public_id}/download\?expires=\d+&amp;signature=', html
+    )
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_every_phase_of_an_attempt_can_be_listed_and_opened(admin_client: Client, phase: Phase) -> None:
+def test_every_phase_of_an_attempt_can_be_listed_and_opened(
+    admin_client: Client, phase: Phase
+) -> None:
     attempt = make_attempt(make_task(make_run(), 1, Status.FAILED), phase=phase)
     assert listed(admin_client, ATTEMPTS, phase=phase) == [attempt.pk]
     assert f"cf-{phase}" in page(admin_client, detail(attempt))
@@ -216,7 +265,9 @@ def test_a_runs_page_shows_the_newest_events_and_leads_to_all_of_them(admin_clie
     path = f"/admin/runs/run/{run.pk}/events/"
     assert f'href="{path}?before={A_PAGE + 2}"' in html
     seen = [re.findall(r"why (\d+)", page(admin_client, path, **query)) for query in _pages()]
-    assert [int(number) for numbers in seen for number in numbers] == list(range(2 * A_PAGE + 1, 0, -1))
+    assert [int(number) for numbers in seen for number in numbers] == list(
+        range(2 * A_PAGE + 1, 0, -1)
+    )
 
 
 def _pages() -> list[dict[str, str]]:
@@ -224,14 +275,19 @@ def _pages() -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("before", ["", "x", "-1", "²", "9" * 18, "9" * 19, "9" * 500])
-def test_a_strange_event_number_in_the_address_is_no_error(admin_client: Client, before: str) -> None:
+def test_a_strange_event_number_in_the_address_is_no_error(
+    admin_client: Client, before: str
+) -> None:
     page(admin_client, f"/admin/runs/run/{make_run().pk}/events/", before=before)
 
 
 def test_a_tasks_events_are_its_own(admin_client: Client) -> None:
     run = make_run("failed", "failed")
     task = run.tasks.get(segment_index=2)
-    assert re.findall(r"why \d+", page(admin_client, f"/admin/runs/task/{task.pk}/events/")) == ["why 4", "why 3"]
+    assert re.findall(r"why \d+", page(admin_client, f"/admin/runs/task/{task.pk}/events/")) == [
+        "why 4",
+        "why 3",
+    ]
 
 
 def test_events_are_shown_only_to_those_who_may_see_the_run(client: Client) -> None:
@@ -242,12 +298,20 @@ def test_events_are_shown_only_to_those_who_may_see_the_run(client: Client) -> N
 # ---- finding -----------------------------------------------------------------------------------
 
 
-def test_a_run_is_found_by_every_id_that_belongs_to_it_and_by_its_storyboards_name(admin_client: Client) -> None:
+def test_a_run_is_found_by_every_id_that_belongs_to_it_and_by_its_storyboards_name(
+    admin_client: Client,
+) -> None:
     make_run("completed", name="other")
     run = make_run("completed", name="The Lighthouse")
     task = run.tasks.get()
     attempt = make_attempt(task, provider_job_id="video_42")
-    words = (run.public_id, f"  {run.public_id} ", ids.show("sb", run.storyboard_uuid), task.public_id, "video_42")
+    words = (
+        run.public_id,
+        f"  {run.public_id} ",
+        ids.show("sb", run.storyboard_uuid),
+        task.public_id,
+        "video_42",
+    )
     for wanted in (*words, ids.show("seg", task.segment_uuid), str(attempt.pk), "lighth"):
         assert listed(admin_client, RUNS, q=wanted) == [run.pk]
     assert listed(admin_client, RUNS, q="video_4") == []
@@ -258,7 +322,13 @@ def test_a_task_is_found_by_every_id_that_belongs_to_it(admin_client: Client) ->
     run = make_run("completed")
     task = run.tasks.get()
     attempt = make_attempt(task, provider_job_id="video_42")
-    words = (task.public_id, run.public_id, ids.show("seg", task.segment_uuid), "video_42", str(attempt.pk))
+    words = (
+        task.public_id,
+        run.public_id,
+        ids.show("seg", task.segment_uuid),
+        "video_42",
+        str(attempt.pk),
+    )
     for wanted in words:
         assert listed(admin_client, TASKS, q=wanted) == [task.pk]
     assert listed(admin_client, TASKS, q="task_nonsense") == []
@@ -282,8 +352,12 @@ def test_tasks_of_one_run_come_in_the_order_of_the_storyboard(admin_client: Clie
     assert listed(admin_client, TASKS, run="run_x") == []
 
 
-def test_all_tasks_come_newest_first_and_no_address_sorts_them_otherwise(admin_client: Client) -> None:
-    newest_first = sorted((task.pk for task in make_run("failed", "queued", "failed").tasks.all()), reverse=True)
+def test_all_tasks_come_newest_first_and_no_address_sorts_them_otherwise(
+    admin_client: Client,
+) -> None:
+    newest_first = sorted(
+        (task.pk for task in make_run("failed", "queued", "failed").tasks.all()), reverse=True
+    )
     assert listed(admin_client, TASKS) == newest_first
     assert listed(admin_client, TASKS, o="2") == newest_first
 
@@ -291,32 +365,52 @@ def test_all_tasks_come_newest_first_and_no_address_sorts_them_otherwise(admin_c
 @pytest.mark.parametrize(
     ("path", "query"),
     [
-        *((RUNS, {"status": "failed"}), (RUNS, {"model_id": "sora2"}), (RUNS, {"dry_run__exact": "1"})),
-        *((RUNS, {"routing_strategy": "cost"}), (TASKS, {"error_code": "timeout"}), (TASKS, {"step": "poll"})),
+        *(
+            (RUNS, {"status": "failed"}),
+            (RUNS, {"model_id": "sora2"}),
+            (RUNS, {"dry_run__exact": "1"}),
+        ),
+        *(
+            (RUNS, {"routing_strategy": "cost"}),
+            (TASKS, {"error_code": "timeout"}),
+            (TASKS, {"step": "poll"}),
+        ),
         *((TASKS, {"provider_id": "openai"}), (TASKS, {"possibly_billed__exact": "1"})),
         *((ATTEMPTS, {"phase": "ambiguous"}), (ATTEMPTS, {"provider_id": "openai"})),
     ],
 )
-def test_a_filter_leaves_what_it_names(admin_client: Client, path: str, query: dict[str, str]) -> None:
+def test_a_filter_leaves_what_it_names(
+    admin_client: Client, path: str, query: dict[str, str]
+) -> None:
     make_run()
     run = make_run("completed", status=Status.FAILED, dry_run=True, routing_strategy="cost")
     Run.objects.exclude(pk=run.pk).update(model_id="other")
-    task = make_task(run, 2, Status.FAILED, error_code="timeout", provider_id="openai", possibly_billed=True)
+    task = make_task(
+        run, 2, Status.FAILED, error_code="timeout", provider_id="openai", possibly_billed=True
+    )
     polled = make_task(run, 3, Status.RUNNING, step=Step.POLL)
     attempt = make_attempt(task, phase=Phase.AMBIGUOUS)
     make_attempt(polled, provider_id="sora_hk")
-    expected: dict[str, UUID] = {RUNS: run.pk, TASKS: polled.pk if "step" in query else task.pk, ATTEMPTS: attempt.pk}
+    expected: dict[str, UUID] = {
+        RUNS: run.pk,
+        TASKS: polled.pk if "step" in query else task.pk,
+        ATTEMPTS: attempt.pk,
+    }
     assert listed(admin_client, path, **query) == [expected[path]]
 
 
 @pytest.mark.parametrize("path", [RUNS, TASKS, ATTEMPTS])
-def test_a_filter_with_a_word_it_does_not_know_leads_back_to_the_list(admin_client: Client, path: str) -> None:
+def test_a_filter_with_a_word_it_does_not_know_leads_back_to_the_list(
+    admin_client: Client, path: str
+) -> None:
     name = "phase" if path == ATTEMPTS else "status"
     assert admin_client.get(path, {name: "\x00"}).headers["Location"] == f"{path}?e=1"
 
 
 @pytest.mark.parametrize("path", [RUNS, TASKS, ATTEMPTS])
-def test_a_search_for_strange_words_finds_nothing_and_breaks_nothing(admin_client: Client, path: str) -> None:
+def test_a_search_for_strange_words_finds_nothing_and_breaks_nothing(
+    admin_client: Client, path: str
+) -> None:
     make_attempt(make_run("completed").tasks.get())
     for words in ("\x00", "run_", "run_" + "z" * 26, "%", "\U0001f3ac", "0" * 32, "a" * 5000):
         assert admin_client.get(path, {"q": words}).status_code == 200
@@ -328,8 +422,14 @@ def test_the_date_drill_down_goes_from_the_first_day_to_the_last(admin_client: C
     html = page(admin_client, RUNS)
     assert re.findall(r"created_at__day=(\d+)", html) == ["3", "4", "5"]
     make_run(created_at=datetime(2024, 12, 31, tzinfo=NOW.tzinfo))
-    assert re.findall(r'created_at__year=(\d+)"', page(admin_client, RUNS)) == ["2024", "2025", "2026"]
-    months = re.findall(r"created_at__month=(\d+)", page(admin_client, RUNS, created_at__year="2026"))
+    assert re.findall(r'created_at__year=(\d+)"', page(admin_client, RUNS)) == [
+        "2024",
+        "2025",
+        "2026",
+    ]
+    months = re.findall(
+        r"created_at__month=(\d+)", page(admin_client, RUNS, created_at__year="2026")
+    )
     assert months == ["2"]
     days = {"created_at__year": "2026", "created_at__month": "2", "created_at__day": "5"}
     assert len(listed(admin_client, RUNS, **days)) == 1
@@ -343,9 +443,18 @@ def test_no_form_adds_changes_or_deletes_anything(admin_client: Client) -> None:
     attempt = make_attempt(run.tasks.get())
     for row in (run, run.tasks.get(), attempt):
         assert admin_client.post(detail(row), {"status": "completed"}).status_code == 403
-        assert admin_client.post(detail(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
+        assert (
+            admin_client.post(detail(row).replace("change", "delete"), {"post": "yes"}).status_code
+            == 403
+        )
         html = page(admin_client, detail(row))
-        assert re.findall(r'<input[^>]*type="(?:text|checkbox|submit)"', html.split('<div id="content-main">')[1]) == []
+        assert (
+            re.findall(
+                r'<input[^>]*type="(?:text|checkbox|submit)"',
+                html.split('<div id="content-main">')[1],
+            )
+            == []
+        )
     for path in (RUNS, TASKS, ATTEMPTS):
         assert admin_client.get(f"{path}add/").status_code == 403
 
@@ -378,18 +487,26 @@ def test_retry_starts_ended_tasks_and_tells_why_the_others_were_left(admin_clien
     assert Task.objects.get(pk=billed.pk).possibly_billed
 
 
-def test_a_retry_leaves_the_name_of_who_asked_for_it(admin_client: Client, admin_user: User) -> None:
+def test_a_retry_leaves_the_name_of_who_asked_for_it(
+    admin_client: Client, admin_user: User
+) -> None:
     task = make_run("failed").tasks.get()
     act(admin_client, TASKS, "retry", [task])
     entry = LogEntry.objects.get()
-    assert (entry.user, entry.object_id, entry.change_message) == (admin_user, str(task.pk), "Retried.")
+    assert (entry.user, entry.object_id, entry.change_message) == (
+        admin_user,
+        str(task.pk),
+        "Retried.",
+    )
 
 
 def test_paying_again_is_asked_about_first(admin_client: Client) -> None:
     run = make_run("failed")
     billed = billed_task(run, 2)
     Run.objects.filter(pk=run.pk).update(failed=2, total_tasks=2)
-    asked = admin_client.post(TASKS, {"action": "retry_accepting", "_selected_action": _keys(run), "index": "0"})
+    asked = admin_client.post(
+        TASKS, {"action": "retry_accepting", "_selected_action": _keys(run), "index": "0"}
+    )
     html = asked.content.decode()
     assert "pays, once more" in html
     assert re.findall(r'name="_selected_action" value="(.*?)"', html) == [str(billed.pk)]
@@ -409,7 +526,9 @@ def _keys(run: Run) -> list[str]:
 def test_accepting_a_bill_means_nothing_for_tasks_without_one(admin_client: Client) -> None:
     run = make_run("failed")
     told = act(admin_client, TASKS, "retry_accepting", run.tasks.all())
-    assert told == ["None of the chosen tasks has a last attempt that may be billed: use the plain Retry."]
+    assert told == [
+        "None of the chosen tasks has a last attempt that may be billed: use the plain Retry."
+    ]
     assert run.tasks.get().status == Status.FAILED
 
 
@@ -437,7 +556,9 @@ def test_there_is_nothing_to_cancel_in_a_run_that_has_ended(admin_client: Client
     assert told == ["None of the chosen runs is queued or running: there is nothing to cancel."]
 
 
-def test_the_failed_tasks_of_runs_are_retried_save_those_that_may_be_billed(admin_client: Client) -> None:
+def test_the_failed_tasks_of_runs_are_retried_save_those_that_may_be_billed(
+    admin_client: Client,
+) -> None:
     run = make_run("failed", "download_failed", "completed", "canceled", status=Status.FAILED)
     billed_task(run, 9)
     Run.objects.filter(pk=run.pk).update(failed=2, total_tasks=5)
@@ -472,7 +593,9 @@ def test_an_action_wakes_a_worker(
 
 
 @pytest.mark.parametrize("path", [RUNS, TASKS, ATTEMPTS])
-def test_a_list_of_thirty_rows_asks_as_many_questions_as_a_list_of_one(admin_client: Client, path: str) -> None:
+def test_a_list_of_thirty_rows_asks_as_many_questions_as_a_list_of_one(
+    admin_client: Client, path: str
+) -> None:
     make_full_run(1)
     one = queries(admin_client, path)
     for _ in range(29):
@@ -480,7 +603,9 @@ def test_a_list_of_thirty_rows_asks_as_many_questions_as_a_list_of_one(admin_cli
     assert len(queries(admin_client, path)) == len(one)
 
 
-def test_the_pages_of_a_run_ask_as_many_questions_for_thirty_tasks_as_for_one(admin_client: Client) -> None:
+def test_the_pages_of_a_run_ask_as_many_questions_for_thirty_tasks_as_for_one(
+    admin_client: Client,
+) -> None:
     one, many = make_full_run(1), make_full_run(30)
     pages: tuple[Callable[[Run], str], ...] = (
         detail,
@@ -492,7 +617,9 @@ def test_the_pages_of_a_run_ask_as_many_questions_for_thirty_tasks_as_for_one(ad
         assert len(queries(admin_client, path(one))) == len(queries(admin_client, path(many)))
 
 
-def test_a_tasks_page_asks_as_many_questions_for_thirty_attempts_as_for_one(admin_client: Client) -> None:
+def test_a_tasks_page_asks_as_many_questions_for_thirty_attempts_as_for_one(
+    admin_client: Client,
+) -> None:
     one, many = (make_full_run(1).tasks.get() for _ in range(2))
     for number in range(2, 31):
         make_attempt(many, number=number, phase=Phase.REJECTED)
@@ -512,30 +639,89 @@ def make_full_run(tasks: int) -> Run:
 def test_no_list_reads_the_wide_columns(admin_client: Client) -> None:
     make_full_run(1)
     for path in (TASKS, ATTEMPTS):
-        assert [sql for sql in queries(admin_client, path) if '"snapshot"' in sql or '"full_prompt"' in sql] == []
+        assert [
+            sql
+            for sql in queries(admin_client, path)
+            if '"snapshot"' in sql or '"full_prompt"' in sql
+        ] == []
 
 
-def test_a_list_counts_no_further_than_its_bound(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_counts_no_further_than_its_bound(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(BoundedPaginator, "most", 100)
     many_tasks(make_run(), 101)
     html = page(admin_client, TASKS)
     assert "more than 100 tasks" in html
     assert "100 results" not in html
-    assert [sql for sql in queries(admin_client, TASKS) if "COUNT" in sql and "LIMIT 101" not in sql] == []
+    assert [
+        sql for sql in queries(admin_client, TASKS) if "COUNT" in sql and "LIMIT 101" not in sql
+    ] == []
     assert len(listed(admin_client, TASKS, p="2")) == 50
     assert admin_client.get(TASKS, {"p": "3"}).status_code == 302
 
 
 def many_tasks(run: Run, number: int) -> None:
     columns = (
-        *("id", "run", "segment_uuid", "segment_index", "take", "snapshot", "full_prompt", "fingerprint", "status"),
-        *("step", "fence", "waiting_reason", "attempt_count", "tries", "errors_in_a_row", "failed_providers"),
-        *("provider_id", "provider_model_id", "error_code", "error_msg", "possibly_billed", "created_at", "updated_at"),
+        *(
+            "id",
+            "run",
+            "segment_uuid",
+            "segment_index",
+            "take",
+            "snapshot",
+            "full_prompt",
+            "fingerprint",
+            "status",
+        ),
+        *(
+            "step",
+            "fence",
+            "waiting_reason",
+            "attempt_count",
+            "tries",
+            "errors_in_a_row",
+            "failed_providers",
+        ),
+        *(
+            "provider_id",
+            "provider_model_id",
+            "error_code",
+            "error_msg",
+            "possibly_billed",
+            "created_at",
+            "updated_at",
+        ),
     )
-    rows = (
+    rows: Iterator[tuple[object, ...]] = (
         (
-            *(ids.new_id(), run.pk, ids.new_id(), index, 1, {"duration_seconds": 8}, "A wave.", "f", "completed"),
-            *("", 0, "", 0, 0, 0, [], "openai", "sora-2", "", "", False, NOW, NOW + timedelta(seconds=index)),
+            *(
+                ids.new_id(),
+                run.pk,
+                ids.new_id(),
+                index,
+                1,
+                {"duration_seconds": 8},
+                "A wave.",
+                "f",
+                "completed",
+            ),
+            *(
+                "",
+                0,
+                "",
+                0,
+                0,
+                0,
+                [],
+                "openai",
+                "sora-2",
+                "",
+                "",
+                False,
+                NOW,
+                NOW + timedelta(seconds=index),
+            ),
         )
         for index in range(1, number + 1)
     )
@@ -546,13 +732,14 @@ def many_tasks(run: Run, number: int) -> None:
 @pytest.mark.parametrize(
     ("path", "index"),
     [
-        (RUNS, "run_newest"),
         (TASKS, "runs_task_pkey|sqlite_autoindex_runs_task_1"),
         (f"{TASKS}?run={{run}}", "take_is_unique|sqlite_autoindex_runs_task_2"),
         (f"{TASKS}?run={{run}}&status=failed", "task_run_status|sqlite_autoindex_runs_task_2"),
     ],
 )
-def test_a_list_of_fifty_thousand_tasks_is_read_along_an_index(admin_client: Client, path: str, index: str) -> None:
+def test_a_list_of_fifty_thousand_tasks_is_read_along_an_index(
+    admin_client: Client, path: str, index: str
+) -> None:
     for _ in range(5):
         many_tasks(run := make_run(status=Status.COMPLETED), 10_000)
     with connection.cursor() as cursor:
