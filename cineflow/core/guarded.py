@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.db import connection, models
 
+from cineflow.core.bulk import adapted
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -20,7 +22,7 @@ class Change:
 def write(model: type[models.Model], changes: Sequence[Change]) -> set[UUID]:
     """Apply the changes whose row is as expected; returns the keys of those rows.
 
-    One statement for all changes of the same shape: ``WITH v AS (VALUES …) UPDATE … FROM v``.
+    One statement for all changes of the same shape: ``WITH v AS (…) UPDATE … FROM v``.
     """
     by_shape: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Change]] = {}
     for change in changes:
@@ -37,50 +39,78 @@ def write(model: type[models.Model], changes: Sequence[Change]) -> set[UUID]:
 def _write_group(
     model: type[models.Model], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
 ) -> set[UUID]:
-    fields: list[Any] = [model._meta.get_field(name) for name in (model._meta.pk.name, *expected, *values)]  # type: ignore[union-attr]
-    names = [f"c{number}" for number in range(len(fields))]
+    columns = _columns(model, expected, values, group)
+    conditions, assigned = columns[: 1 + len(expected)], columns[1 + len(expected) :]
+    varying = [column for column in columns if column.varies]
+    same = [column for column in (*assigned, *conditions) if not column.varies]
     table = connection.ops.quote_name(model._meta.db_table)
-    key = f"{table}.{connection.ops.quote_name(fields[0].column)}"
-    last = 1 + len(expected)
-    matches = [
-        f"{table}.{connection.ops.quote_name(field.column)} = v.{name}"
-        for field, name in zip(fields[:last], names[:last], strict=True)
-    ]
-    assigned = [
-        f"{connection.ops.quote_name(field.column)} = v.{name}"
-        for field, name in zip(fields[last:], names[last:], strict=True)
-    ]
     sql = (
-        f"WITH v({', '.join(names)}) AS (VALUES {_rows(fields, len(group))}) "  # noqa: S608 - names are ours
-        f"UPDATE {table} SET {', '.join(assigned)} FROM v WHERE {' AND '.join(matches)} RETURNING {key}"
+        f"WITH v({', '.join(column.name for column in varying)}) AS ({_source(varying, len(group))}) "  # noqa: S608 - names are ours
+        f"UPDATE {table} SET {', '.join(f'{column.target} = {column.value}' for column in assigned)} FROM v "
+        f"WHERE {' AND '.join(f'{table}.{column.target} = {column.value}' for column in conditions)} "
+        f"RETURNING {table}.{columns[0].target}"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, _parameters(fields, expected, values, group))
+        cursor.execute(sql, [*_parameters(varying), *(column.cells[0] for column in same)])
         return {row[0] if isinstance(row[0], UUID) else UUID(row[0]) for row in cursor.fetchall()}
 
 
-def _rows(fields: Sequence[Any], count: int) -> str:
-    plain = f"({', '.join(['%s'] * len(fields))})"
-    if connection.vendor != "postgresql":
-        return ", ".join([plain] * count)
-    # PostgreSQL reads a bare literal in VALUES as text; the first row decides the type of a column.
-    typed = f"({', '.join(f'CAST(%s AS {_type(field)})' for field in fields)})"
-    return ", ".join([typed, *[plain] * (count - 1)])
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the changes: its cells as the driver takes them."""
+
+    name: str
+    target: str  # the table's column
+    field: Any
+    cells: Sequence[Any]
+    varies: bool  # else it is the same in all changes, and said once
+
+    @property
+    def value(self) -> str:
+        return f"v.{self.name}" if self.varies else "%s"
+
+
+def _columns(
+    model: type[models.Model], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
+) -> list[_Column]:
+    facts = [
+        ("pk", [change.pk for change in group]),
+        *((name, [change.expected[name] for change in group]) for name in expected),
+        *((name, [change.values[name] for change in group]) for name in values),
+    ]
+    return [_column(model, number, name, cells) for number, (name, cells) in enumerate(facts)]
+
+
+def _column(model: type[models.Model], number: int, name: str, cells: list[Any]) -> _Column:
+    field: Any = model._meta.pk if name == "pk" else model._meta.get_field(name)
+    first = cells[0]
+    # The key always comes in rows, so that there is always something to join.
+    varies = number == 0 or any(cell is not first and not _same(cell, first) for cell in cells)
+    if not varies:
+        cells = cells[:1]
+    return _Column(f"c{number}", connection.ops.quote_name(field.column), field, adapted(field, cells), varies)
+
+
+def _same(cell: Any, other: Any) -> bool:
+    # Containers are compared by identity only: to Python, {"a": 1} and {"a": True} are equal.
+    return type(cell) is type(other) and not isinstance(cell, dict | list) and bool(cell == other)
+
+
+def _source(varying: Sequence[_Column], count: int) -> str:
+    if connection.vendor == "postgresql":
+        # One array a column: thousands of single parameters take longer to bind than the rows to write.
+        return f"SELECT * FROM unnest({', '.join(f'%s::{_type(column.field)}[]' for column in varying)})"
+    row = f"({', '.join(['%s'] * len(varying))})"
+    return f"VALUES {', '.join([row] * count)}"
+
+
+def _parameters(varying: Sequence[_Column]) -> list[Any]:
+    if connection.vendor == "postgresql":
+        return [column.cells for column in varying]
+    return [cell for row in zip(*(column.cells for column in varying), strict=True) for cell in row]
 
 
 def _type(field: Any) -> str:
     # A cast to varchar(n) cuts silently; the assignment to the column is what shall complain.
-    name: str = field.db_type(connection)
+    name: str = field.rel_db_type(connection) if field.is_relation else field.db_type(connection)
     return "text" if name.startswith("varchar") else name
-
-
-def _parameters(
-    fields: Sequence[Any], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
-) -> list[Any]:
-    parameters = []
-    for change in group:
-        row = (change.pk, *(change.expected[name] for name in expected), *(change.values[name] for name in values))
-        parameters += [
-            field.get_db_prep_save(value, connection=connection) for field, value in zip(fields, row, strict=True)
-        ]
-    return parameters
