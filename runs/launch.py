@@ -189,59 +189,25 @@ def _summary(run: Run) -> str:
 
 # ---- a task ------------------------------------------------------------------------------------
 
-_EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
+_EVENT_COLUMNS = "run number task attempt_number at kind before after why".split()
+# Every column that may not be null: bulk inserts know no defaults.
 _TASK_COLUMNS = (
-    *(
-        "id",
-        "run",
-        "segment_uuid",
-        "segment_index",
-        "take",
-        "snapshot",
-        "full_prompt",
-        "fingerprint",
-    ),
-    *(
-        "status",
-        "step",
-        "due_at",
-        "fence",
-        "waiting_reason",
-        "attempt_count",
-        "tries",
-        "errors_in_a_row",
-    ),
-    *(
-        "failed_providers",
-        "provider_id",
-        "provider_model_id",
-        "error_code",
-        "error_msg",
-        "possibly_billed",
-    ),
-    *("created_at", "updated_at"),
-)
+    "id run segment_uuid segment_index take snapshot full_prompt fingerprint status step due_at fence "
+    "waiting_reason attempt_count tries errors_in_a_row crashes failed_providers provider_id "
+    "provider_model_id error_code error_msg possibly_billed created_at updated_at"
+).split()
 
 
 def _task_rows(run: Run, segments: Sequence[Segment]) -> Iterator[tuple[object, ...]]:
     step = Step.CHECK if run.dry_run else Step.SUBMIT
     now = run.created_at
+    waiting = (Status.QUEUED, step, now, 0, "", 0, 0, 0, 0, [], "", "", "", "", False, now, now)
     for segment in segments:
         frozen = freeze(segment)
+        known = (segment.pk, segment.segment_index)
         for take in range(1, run.gen_count + 1):
-            yield (
-                *(
-                    ids.new_id(),
-                    run.pk,
-                    segment.pk,
-                    segment.segment_index,
-                    take,
-                    frozen.snapshot,
-                    frozen.prompt,
-                ),
-                *(frozen.fingerprint(run, take), Status.QUEUED, step, now, 0, "", 0, 0, 0),
-                *([], "", "", "", "", False, now, now),
-            )
+            made = (take, frozen.snapshot, frozen.prompt, frozen.fingerprint(run, take))
+            yield (ids.new_id(), run.pk, *known, *made, *waiting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,43 +4,64 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('runs', '0001_initial'),
+        ("runs", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='attempt',
-            name='asked',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Look-ups or re-sends since its answer was lost.'),
+            model_name="attempt",
+            name="asked",
+            field=models.PositiveSmallIntegerField(
+                default=0, help_text="Look-ups or re-sends since its answer was lost."
+            ),
         ),
         migrations.AddField(
-            model_name='attempt',
-            name='cancel_asked_at',
+            model_name="attempt",
+            name="cancel_asked_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='run',
-            name='paused_at',
-            field=models.DateTimeField(blank=True, help_text='No new submits since.', null=True),
+            model_name="run",
+            name="paused_at",
+            field=models.DateTimeField(blank=True, help_text="No new submits since.", null=True),
         ),
         migrations.AddField(
-            model_name='task',
-            name='crashes',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Workers that died over it since it last got on.'),
+            model_name="task",
+            name="crashes",
+            field=models.PositiveSmallIntegerField(
+                default=0, help_text="Workers that died over it since it last got on."
+            ),
         ),
         migrations.AlterField(
-            model_name='task',
-            name='step',
-            field=models.CharField(blank=True, choices=[('', 'nothing'), ('check', 'check (dry run)'), ('reuse', 'reuse an earlier take'), ('submit', 'Submit'), ('settle', 'wait for the answer to a submit'), ('look_up', 'look for the job of a lost answer'), ('resend', 'send the same submit again, under its token'), ('poll', 'Poll'), ('ask_once', 'ask a timed-out job once more'), ('download', 'Download')], default='', max_length=16),
+            model_name="task",
+            name="step",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("", "nothing"),
+                    ("check", "check (dry run)"),
+                    ("reuse", "reuse an earlier take"),
+                    ("submit", "Submit"),
+                    ("settle", "wait for the answer to a submit"),
+                    ("look_up", "look for the job of a lost answer"),
+                    ("resend", "send the same submit again, under its token"),
+                    ("poll", "Poll"),
+                    ("ask_once", "ask a timed-out job once more"),
+                    ("download", "Download"),
+                ],
+                default="",
+                max_length=16,
+            ),
         ),
         migrations.AddIndex(
-            model_name='attempt',
-            index=models.Index(fields=['provider_id', 'sent_at'], name='attempt_rate'),
+            model_name="attempt",
+            index=models.Index(fields=["provider_id", "sent_at"], name="attempt_rate"),
         ),
         migrations.AddIndex(
-            model_name='attempt',
-            index=models.Index(condition=models.Q(('phase', 'ambiguous')), fields=['sent_at'], name='attempt_open'),
+            model_name="attempt",
+            index=models.Index(
+                condition=models.Q(("phase", "ambiguous")), fields=["sent_at"], name="attempt_open"
+            ),
         ),
     ]

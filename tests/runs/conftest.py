@@ -16,7 +16,7 @@ from providers.http import PollClient, Transport
 from providers.models import Provider
 from runs import launch
 from runs.models import ACTIVE, Run, Task
-from runs.steps import check, download, poll, reuse, submit
+from runs.steps import check, dispatch, download, poll, recover, reuse, submit
 from storyboards.models import Segment, Storyboard
 from tests.providers.simulated import Simulator, simulator
 
@@ -59,6 +59,8 @@ class Machine:
         check.turn(self.now)
         reuse.turn(self.now)
         self.submit()
+        submit.settle(self.now)
+        recover.turn(self.polls, self.now)
         poll.turn(self.polls, self.now)
         self.download()
 

@@ -8,7 +8,7 @@ import pytest
 from providers.models import Provider
 from runs import launch, lifecycle
 from runs.models import Attempt, Event, Phase, Run, Status, Step, Task
-from runs.steps import submit
+from runs.steps import dispatch, submit
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeBoard, MakeRun, only_task
 
@@ -24,7 +24,7 @@ def test_a_run_becomes_files_and_each_job_is_made_once(start: MakeRun, machine: 
 
 def test_the_attempt_is_committed_before_the_call(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
     start("a city")
-    sendings = submit.claim(10, now=machine.now)
+    sendings = dispatch.claim(10, now=machine.now)
     assert [attempt.phase for attempt in Attempt.objects.all()] == [Phase.SENDING]
     assert far_end.summary()["posts"] == 0
     assert isinstance(submit.send(machine.transport, sendings[0]), submit.Accepted)
@@ -133,7 +133,7 @@ def test_a_worker_that_died_while_sending_leaves_a_question_not_a_second_job(
     start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
 ) -> None:
     run = start("a city")
-    (sending,) = submit.claim(1, now=machine.now)
+    (sending,) = dispatch.claim(1, now=machine.now)
     late = machine.now + timedelta(seconds=settings.SUBMIT_LEASE_SECONDS)
     assert submit.settle(late - timedelta(seconds=1)) == 0
     assert submit.settle(late) == 1
@@ -288,7 +288,7 @@ def test_a_job_id_given_twice_hurts_only_the_second_attempt(
     start: MakeRun, machine: Machine, far_end: Simulator
 ) -> None:
     start("a city", "a river")
-    sendings = submit.claim(2, now=machine.now)
+    sendings = dispatch.claim(2, now=machine.now)
     twice = [(sending, submit.Accepted("the-same-job")) for sending in sendings]
     submit.write_answers(twice, now=machine.now)
     phases = sorted(Attempt.objects.values_list("phase", flat=True))
