@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 RUN := $(VENV)/bin/python
-INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes
+INSTALL := $(VENV)/bin/pip install -qq --disable-pip-version-check --no-compile --require-hashes
 
 # Named after what they hold: changed requirements are installed anew, unchanged ones cost nothing.
 RUNTIME := $(VENV)/.runtime-$(shell cksum requirements.txt | tr -s ' ' '-')
@@ -38,10 +38,11 @@ openapi: $(DEVELOPMENT) ## write docs/openapi.json anew
 	$(SCRATCH) $(RUN) manage.py spectacular --format openapi-json --validate --fail-on-warn --file docs/openapi.json
 
 lock: $(DEVELOPMENT) ## lock the dependencies of pyproject.toml anew
-	$(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-		--custom-compile-command "make lock" pyproject.toml -o requirements.txt
-	$(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-		--custom-compile-command "make lock" --group pyproject.toml:dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml --output-file requirements.txt
+	$(LOCK) pyproject.toml --group pyproject.toml:dev --constraints requirements.txt --output-file requirements-dev.txt
+
+LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock"
 
 # ---- the parts of `make check` ------------------------------------------------------------------
 
@@ -76,15 +77,18 @@ compose:
 
 # ---- the virtual environment --------------------------------------------------------------------
 
-$(RUNTIME):
-	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo "CineFlow needs Python 3.11 or newer. Install it, or name it: make PYTHON=/path/to/python3.11 …"; exit 1; }
-	@echo "Installing the requirements into $(VENV) (once; a minute or so)…"
-	@$(PYTHON) -m venv $(VENV)
+$(RUNTIME): | $(VENV)/bin/pip
+	@echo "Installing the requirements into $(VENV) (a minute or so)…"
 	@$(INSTALL) -r requirements.txt
 	@touch $@
 
-$(DEVELOPMENT): $(RUNTIME)
-	@echo "Installing the development tools…"
+# They include the requirements of the runtime.
+$(DEVELOPMENT): | $(VENV)/bin/pip
+	@echo "Installing the requirements and the development tools into $(VENV) (a minute or two)…"
 	@$(INSTALL) -r requirements-dev.txt
-	@touch $@
+	@touch $@ $(RUNTIME)
+
+$(VENV)/bin/pip:
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "CineFlow needs Python 3.11 or newer. Install it, or name it: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)

@@ -18,11 +18,13 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from pydantic import ValidationError
 
 from cineflow import stack
 from cineflow.acceptance.accept import Site, accept
 from cineflow.acceptance.client import Api
 from cineflow.acceptance.record import Record, as_markdown, narrow, width
+from cineflow.acceptance.shapes import Storyboard, Task
 from cineflow.acceptance.walk import Line, Step, Verdict, Walk
 from cineflow.management.commands.demo import free_port
 
@@ -116,7 +118,13 @@ def test_a_server_that_answers_nonsense_passes_no_line(nonsense: object) -> None
     assert record.count(Verdict.PASS) == 0
 
 
-def test_a_server_that_is_not_there_passes_no_line() -> None:
+def test_a_server_that_has_gone_away_passes_no_line_and_still_gets_its_record() -> None:
+    record = walked("http://127.0.0.1:1")
+    assert (record.count(Verdict.PASS), len(record.failed)) == (0, LINES)
+    assert "没有得到响应" in as_markdown(record)
+
+
+def test_the_command_says_so_when_no_server_is_there() -> None:
     with pytest.raises(CommandError, match="No CineFlow answers"):
         call_command("demo", url="http://127.0.0.1:1", stdout=io.StringIO())
 
@@ -126,6 +134,43 @@ def test_the_command_fails_when_a_line_does() -> None:
     with server_that_says({"status": "ok"}) as url, pytest.raises(CommandError, match="40 failed"):
         call_command("demo", url=url, stdout=out)
     assert "- 问题 40：" in out.getvalue()
+
+
+TASK = {
+    "id": "task_1",
+    "status": "completed",
+    "video_url": None,
+    "metadata_url": "/m",
+    "full_prompt": "A street.",
+    "error_msg": None,
+    "error_code": None,
+    "retryable": None,
+    "segment_index": 1,
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"segment_index": "1"},
+        {"segment_index": True},
+        {"metadata_url": None},
+        {"status": "done"},
+        {"error_code": "timeout"},
+        {"status": "failed", "error_code": "timeout", "error_msg": "It took too long."},
+    ],
+)
+def test_a_task_of_another_shape_is_noticed(change: dict[str, object]) -> None:
+    Task.model_validate_json(json.dumps(TASK))
+    with pytest.raises(ValidationError):
+        Task.model_validate_json(json.dumps(TASK | change))
+
+
+def test_a_field_too_many_is_noticed_where_there_may_be_none() -> None:
+    summary = {"id": "sb_1", "name": "a", "created_at": "2026-01-02T10:10:10Z", "segment_count": 1}
+    Storyboard.model_validate_json(json.dumps(summary))
+    with pytest.raises(ValidationError):
+        Storyboard.model_validate_json(json.dumps(summary | {"owner": None}))
 
 
 def test_the_record_s_columns_are_straight_and_a_pipe_does_not_break_them() -> None:

@@ -35,10 +35,15 @@ SET_IN_ENV_FILE = {
     "SECRET_KEY": "k" * 50,
     "POSTGRES_PASSWORD": "compose-password",
 }
-BOARD = {"segments": [{"segment_index": 1, "prompt_text": "A lighthouse at dusk.", "duration_seconds": 4}]}
+BOARD = {
+    "segments": [
+        {"segment_index": 1, "prompt_text": "A lighthouse at dusk.", "duration_seconds": 4}
+    ]
+}
 
 pytestmark = pytest.mark.skipif(
-    not settings.DATABASES["default"]["ENGINE"].endswith("postgresql"), reason="compose is PostgreSQL only"
+    not settings.DATABASES["default"]["ENGINE"].endswith("postgresql"),
+    reason="compose is PostgreSQL only",
 )
 
 
@@ -53,7 +58,11 @@ def test_a_secret_has_no_default(name: str) -> None:
 
 
 def test_only_the_web_is_reached_from_outside_and_from_this_host_only() -> None:
-    ports = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
+    ports = {
+        name: service["ports"]
+        for name, service in COMPOSE["services"].items()
+        if "ports" in service
+    }
     assert ports == {"web": ["127.0.0.1:${PORT:-8000}:8000"]}
 
 
@@ -116,20 +125,34 @@ def _fresh_database() -> Iterator[str]:
 def _up(database: str, folder: Path) -> Iterator[Composed]:
     port = free_port()
     services = ("migrate", *PROCESSES)
-    environments = {name: _environment(name, database=database, data=folder / "data", port=port) for name in services}
-    subprocess.run(_command("migrate", folder), cwd=ROOT, env=environments["migrate"], check=True, timeout=120)
+    environments = {
+        name: _environment(name, database=database, data=folder / "data", port=port)
+        for name in services
+    }
+    subprocess.run(
+        _command("migrate", folder), cwd=ROOT, env=environments["migrate"], check=True, timeout=120
+    )
     running: dict[str, subprocess.Popen[bytes]] = {}
     with ExitStack() as endings:
         for name in PROCESSES:
             log = endings.enter_context((folder / f"{name}.log").open("wb"))
-            options = {"cwd": ROOT, "env": environments[name], "stdout": log, "stderr": log}
-            running[name] = start(_command(name, folder), stdin=subprocess.DEVNULL, **options)
+            running[name] = start(
+                _command(name, folder),
+                cwd=ROOT,
+                env=environments[name],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
             endings.callback(stop, running[name])
         yield Composed(f"http://127.0.0.1:{port}", running, environments, folder)
 
 
 def _command(service: str, folder: Path) -> list[str]:
-    return [word.replace("/data/", f"{folder}/data/") for word in _here(COMPOSE["services"][service]["command"])]
+    return [
+        word.replace("/data/", f"{folder}/data/")
+        for word in _here(COMPOSE["services"][service]["command"])
+    ]
 
 
 def _here(command: list[str]) -> list[str]:
@@ -140,10 +163,17 @@ def _here(command: list[str]) -> list[str]:
 
 def _environment(service: str, *, database: str, data: Path, port: int) -> dict[str, str]:
     """As Docker gives it: nothing of ours but the way to programs, and the file's own words."""
-    written = {name: _filled_in(str(value)) for name, value in COMPOSE["services"][service]["environment"].items()}
+    written = {
+        name: _filled_in(str(value))
+        for name, value in COMPOSE["services"][service]["environment"].items()
+    }
     assert urlsplit(written["DATABASE_URL"]).hostname == "postgres"
     assert urlsplit(written["REDIS_URL"]).hostname == "valkey"
-    elsewhere = {"DATABASE_URL": database, "REDIS_URL": settings.REDIS_URL, "CINEFLOW_DATA_DIR": str(data)}
+    elsewhere = {
+        "DATABASE_URL": database,
+        "REDIS_URL": settings.REDIS_URL,
+        "CINEFLOW_DATA_DIR": str(data),
+    }
     if "GUNICORN_BIND" in written:
         elsewhere["GUNICORN_BIND"] = f"127.0.0.1:{port}"
     path = {"PATH": os.environ["PATH"]}
@@ -152,7 +182,9 @@ def _environment(service: str, *, database: str, data: Path, port: int) -> dict[
 
 def _filled_in(text: str) -> str:
     """`${NAME:?message}` and `${NAME:-default}`, as Docker reads them with our .env."""
-    return re.sub(r"\$\{(\w+):[?-]([^}]*)\}", lambda found: SET_IN_ENV_FILE.get(found[1], found[2]), text)
+    return re.sub(
+        r"\$\{(\w+):[?-]([^}]*)\}", lambda found: SET_IN_ENV_FILE.get(found[1], found[2]), text
+    )
 
 
 def _eventually(what: str, check: Any, *, seconds: float = 90) -> Any:
@@ -176,7 +208,9 @@ def _finished(composed: Composed, run: dict[str, Any]) -> Any:
 
 
 def _run(composed: Composed, storyboard: str, **more: Any) -> Any:
-    created = composed.call("POST", "/api/v1/runs", json={"storyboard_id": storyboard, "model_id": "preview", **more})
+    created = composed.call(
+        "POST", "/api/v1/runs", json={"storyboard_id": storyboard, "model_id": "preview", **more}
+    )
     assert created.status_code == 201, created.text
     return _finished(composed, created.json())
 
@@ -186,7 +220,9 @@ def test_the_composed_services_make_a_clip_and_end_in_order(composed: Composed) 
     assert requests.get(f"{composed.url}/api/v1/models", timeout=30).status_code == 401
     assert [composed.healthy(name) for name in ("web", "worker")] == [True, True]
 
-    uploaded = composed.call("POST", "/api/v1/storyboards", files={"file": ("board.json", json.dumps(BOARD).encode())})
+    uploaded = composed.call(
+        "POST", "/api/v1/storyboards", files={"file": ("board.json", json.dumps(BOARD).encode())}
+    )
     assert uploaded.status_code == 201, uploaded.text
     storyboard = uploaded.json()["id"]
 
@@ -202,4 +238,3 @@ def test_the_composed_services_make_a_clip_and_end_in_order(composed: Composed) 
         process.send_signal(signal.SIGTERM)
     codes = {name: process.wait(timeout=70) for name, process in composed.running.items()}
     assert codes == {"web": 0, "worker": 0, "beat": 0}
-

@@ -36,7 +36,7 @@ class StrictJSONParser(BaseParser):
         if len(raw) < int(request.META.get("CONTENT_LENGTH") or 0):
             # Nothing at all counts as `{}`, which starts a paid retry: not what a lost connection meant.
             raise Invalid([problem([], "The body ends before its Content-Length.", "incomplete")])
-        if not raw.strip():
+        if not raw:
             return {}
         try:
             return strict_json.parse(raw)

@@ -78,6 +78,7 @@ JSON_TARGETS = {
 BROKEN_JSON = {
     "not JSON": b"hello",
     "truncated": b'{"FIELD": "x',
+    "blanks": b"  ",
     "trailing garbage": b'{"FIELD": "x"} x',
     "two documents": b"{}{}",
     "single quotes": b"{'FIELD': 1}",
@@ -378,7 +379,13 @@ def content_types() -> Iterator[Case]:
 
 EDGE = "edge-of-the-form"
 MULTIPART: Headers = (("Content-Type", f"multipart/form-data; boundary={EDGE}"),)
-GOOD_BOARD = b'{"segments": [{"segment_index": 1, "prompt_text": "A city."}]}'
+
+
+def storyboard_file(segments: int = 1) -> bytes:
+    return _json({"segments": [{"segment_index": n, "prompt_text": "A city."} for n in range(1, segments + 1)]})
+
+
+GOOD_BOARD = storyboard_file()
 
 
 def part(

@@ -1,6 +1,5 @@
 """Whatever is sent gets a clear 4xx in the envelope, and leaves nothing behind."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -31,9 +30,6 @@ GROUPS = {
         hostile_cases.headers,
     )
 }
-BOARD = json.dumps(
-    {"segments": [{"segment_index": index, "prompt_text": "A city."} for index in (1, 2)]}
-).encode()
 
 
 
@@ -60,7 +56,7 @@ def guarded_server(
 def rows(transactional_db: None) -> dict[str, str]:
     """One of each: its public id under the word that stands for it in the cases."""
     seed()
-    board = editing.import_storyboard("film.json", BOARD)
+    board = editing.import_storyboard("film.json", hostile_cases.storyboard_file(2))
     config = launch.RunConfig(storyboard_id=board.pk, model_id="sora2", dry_run=True)
     run = launch.create_run(config, now=timezone.now())
     segment = Segment.objects.filter(storyboard=board).order_by("segment_index")[0]
