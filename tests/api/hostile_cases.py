@@ -57,7 +57,7 @@ def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode()
 
 
-def _json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
@@ -118,7 +118,7 @@ BROKEN_JSON = {
     "empty key": b'{"": 1}',
     "object for a value": b'{"FIELD": {"$gt": ""}}',
     "huge key": b'{"' + b"k" * 100_000 + b'": 1}',
-    "10,000 unknown fields": _json({f"field{number}": 1 for number in range(10_000)}),
+    "10,000 unknown fields": json_bytes({f"field{number}": 1 for number in range(10_000)}),
 }
 
 FULL_RUN = {"storyboard_id": "{sb}", "model_id": "sora2", "dry_run": True}
@@ -310,20 +310,20 @@ def broken_json() -> Iterator[Case]:
 def json_fields() -> Iterator[Case]:
     for field, value, status, code in RUN_FIELDS:
         loc = None if status == 404 else ("provider_id" if value == "manual" else field,)
-        body = _json({**FULL_RUN, field: value})
+        body = json_bytes({**FULL_RUN, field: value})
         yield _to("run", body, f"{field} {_short(value)}", status=status, code=code, loc=loc)
     for path in OUTPUT_PATHS:
-        body = _json({**FULL_RUN, "output_mode": "custom", "output_path": path})
+        body = json_bytes({**FULL_RUN, "output_mode": "custom", "output_path": path})
         yield _to("run", body, f"output path {_short(path)}", loc=("output_path",))
     for field, value in [*SEGMENT_FIELDS, *READ_ONLY_OF_SEGMENT.items()]:
-        yield _to("segment", _json({"director_intent": "new", field: value}), f"{field} {_short(value)}")
+        yield _to("segment", json_bytes({"director_intent": "new", field: value}), f"{field} {_short(value)}")
     for url in IMAGE_URLS:
-        body = _json({"image_url": url, "director_intent": "new"})
+        body = json_bytes({"image_url": url, "director_intent": "new"})
         yield _to("segment", body, f"image URL {_short(url)}", loc=("image_url",))
     for name, events in CLIENT_EVENTS.items():
-        yield _to("client event", _json({"events": events}), name)
+        yield _to("client event", json_bytes({"events": events}), name)
     for target, field, value in CATALOGUE_FIELDS:
-        yield _to(target, _json({field: value}), f"{field} {_short(value)}")
+        yield _to(target, json_bytes({field: value}), f"{field} {_short(value)}")
     yield _to("retry", b'{"submit_again": "yes"}', "not a boolean", loc=("submit_again",))
 
 
@@ -382,7 +382,7 @@ MULTIPART: Headers = (("Content-Type", f"multipart/form-data; boundary={EDGE}"),
 
 
 def storyboard_file(segments: int = 1) -> bytes:
-    return _json({"segments": [{"segment_index": n, "prompt_text": "A city."} for n in range(1, segments + 1)]})
+    return json_bytes({"segments": [{"segment_index": n, "prompt_text": "A city."} for n in range(1, segments + 1)]})
 
 
 GOOD_BOARD = storyboard_file()
@@ -496,10 +496,10 @@ def storyboards() -> Iterator[Case]:
     for name, content in BROKEN_BOARDS.items():
         yield _board(name, content)
     for name, shape in BROKEN_SHAPES.items():
-        yield _board(name, _json(shape))
+        yield _board(name, json_bytes(shape))
     for index in INDEXES:
         board = {"segments": [{**SEGMENT, "segment_index": index}]}
-        yield _board(f"index {index!r}", _json(board), loc=("segments", 0, "segment_index"))
+        yield _board(f"index {index!r}", json_bytes(board), loc=("segments", 0, "segment_index"))
     for field, value in SEGMENT_FIELDS:
         if value is None and field in ("director_intent", "asset"):
             continue
@@ -508,10 +508,10 @@ def storyboards() -> Iterator[Case]:
         if field == "asset" and "age" in str(value):
             continue
         board = {"segments": [SEGMENT, {**SEGMENT, "segment_index": 2, field: value}]}
-        yield _board(f"{field} {_short(value)}", _json(board))
+        yield _board(f"{field} {_short(value)}", json_bytes(board))
     for url in IMAGE_URLS:
         board = {"segments": [{**SEGMENT, "image_url": url}]}
-        yield _board(f"image URL {_short(url)}", _json(board), loc=("segments", 0, "image_url"))
+        yield _board(f"image URL {_short(url)}", json_bytes(board), loc=("segments", 0, "image_url"))
 
 
 def _board(name: str, content: bytes, **more: Any) -> Case:
