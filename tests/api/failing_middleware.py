@@ -5,7 +5,9 @@ from django.http import HttpRequest, HttpResponse
 from tests.api.failing_urls import SECRET
 
 
-def fails(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def fails(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
     def middleware(request: HttpRequest) -> HttpResponse:
         raise RuntimeError(SECRET)
 

@@ -58,7 +58,9 @@ def _first_answer(client: socket.socket) -> Answer:
             received += data
     head, _, rest = bytes(received).partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
     if "chunked" in headers.get("transfer-encoding", ""):
         return Answer(int(first.split(" ")[1]), headers, _joined(rest))
     length = int(headers.get("content-length", len(rest)))

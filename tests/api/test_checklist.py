@@ -60,10 +60,20 @@ def is_asset(value: Any) -> bool:
     characters = value["characters"]
     named = all(set(one) == {"name", "id"} and is_text(one["name"]) for one in characters)
     props = all(is_text(prop) for prop in value["props"])
-    return set(value) == {"characters", "scene", "props"} and named and props and or_null(is_text)(value["scene"])
+    return (
+        set(value) == {"characters", "scene", "props"}
+        and named
+        and props
+        and or_null(is_text)(value["scene"])
+    )
 
 
-STORYBOARD: Shape = {"id": is_id("sb"), "name": is_text, "created_at": is_time, "segment_count": is_whole}
+STORYBOARD: Shape = {
+    "id": is_id("sb"),
+    "name": is_text,
+    "created_at": is_time,
+    "segment_count": is_whole,
+}
 SEGMENT: Shape = {
     "id": is_id("seg"),
     "segment_index": is_whole,
@@ -123,7 +133,11 @@ def client(request: pytest.FixtureRequest, api: APIClient, settings: Settings) -
 
 
 def upload(client: APIClient, board: Any = BOARD, *, name: str = "storyboard_demo.json") -> Any:
-    return client.post("/api/v1/storyboards", {"file": SimpleUploadedFile(name, json_bytes(board))}, format="multipart")
+    return client.post(
+        "/api/v1/storyboards",
+        {"file": SimpleUploadedFile(name, json_bytes(board))},
+        format="multipart",
+    )
 
 
 def first_segment(client: APIClient) -> Any:
@@ -186,11 +200,16 @@ def test_2_the_list_holds_it(client: APIClient) -> None:
 
 def test_3_its_segments_are_as_they_were_written(client: APIClient) -> None:
     board = upload(client).json()
-    first, second = page_of(client.get(f"/api/v1/storyboards/{board['id']}/segments?page=1&page_size=20"), SEGMENT)
-    assert {name: first[name] for name in BOARD["segments"][0]} == BOARD["segments"][0]
-    assert (first["image_url"], first["is_pro"], first["duration_seconds"], first["resolution"]) == (
-        *(None, False, 10, "horizontal"),
+    first, second = page_of(
+        client.get(f"/api/v1/storyboards/{board['id']}/segments?page=1&page_size=20"), SEGMENT
     )
+    assert {name: first[name] for name in BOARD["segments"][0]} == BOARD["segments"][0]
+    assert (
+        first["image_url"],
+        first["is_pro"],
+        first["duration_seconds"],
+        first["resolution"],
+    ) == (*(None, False, 10, "horizontal"),)
     assert second["asset"] == {"characters": [], "scene": None, "props": []}
     assert second["director_intent"] is None
 
@@ -212,7 +231,9 @@ def test_4_a_segment_is_edited(client: APIClient) -> None:
 def test_4_a_start_image_is_uploaded_and_open_to_all(client: APIClient, settings: Settings) -> None:
     segment = first_segment(client)
     file = SimpleUploadedFile("a.png", png())
-    answer = client.post(f"/api/v1/segments/{segment['id']}/assets/start-image", {"file": file}, format="multipart")
+    answer = client.post(
+        f"/api/v1/segments/{segment['id']}/assets/start-image", {"file": file}, format="multipart"
+    )
     assert (answer.status_code, list(answer.json())) == (200, ["image_url"])
     url = answer.json()["image_url"]
     assert client.get(f"/api/v1/segments/{segment['id']}").json()["image_url"] == url
@@ -221,7 +242,12 @@ def test_4_a_start_image_is_uploaded_and_open_to_all(client: APIClient, settings
 
 
 def test_5_the_models_are_there(client: APIClient) -> None:
-    shape: Shape = {"id": is_text, "display_name": is_text, "description": or_null(is_text), "enabled": is_truth}
+    shape: Shape = {
+        "id": is_text,
+        "display_name": is_text,
+        "description": or_null(is_text),
+        "enabled": is_truth,
+    }
     models = page_of(client.get("/api/v1/models?enabled=true"), shape)
     assert {"sora2", "sora2pro"} <= {model["id"] for model in models}
 
@@ -240,7 +266,9 @@ def test_6_and_7_a_dry_run_is_created_and_completes(client: APIClient) -> None:
 
 def test_8_its_tasks_are_listed(client: APIClient) -> None:
     run = ended_run(client)
-    tasks = page_of(client.get(f"/api/v1/runs/{run['id']}/tasks?sort=segment_index&order=asc"), TASK)
+    tasks = page_of(
+        client.get(f"/api/v1/runs/{run['id']}/tasks?sort=segment_index&order=asc"), TASK
+    )
     assert [task["segment_index"] for task in tasks] == [1, 2]
     for task in tasks:
         expected = {"status": "completed", "metadata_url": f"/api/v1/tasks/{task['id']}/metadata"}
@@ -253,7 +281,11 @@ def test_9_a_failed_task_says_why(client: APIClient) -> None:
     answer = client.get(f"/api/v1/tasks/{task['id']}")
     body = answer.json()
     assert (answer.status_code, wrong_fields(body, TASK)) == (200, [])
-    assert (body["status"], body["error_code"], body["retryable"]) == ("failed", "rate_limited", True)
+    assert (body["status"], body["error_code"], body["retryable"]) == (
+        "failed",
+        "rate_limited",
+        True,
+    )
     assert body["error_msg"] == "Rate limit reached"
 
 
@@ -280,7 +312,12 @@ def test_12_a_failed_task_is_retried(client: APIClient, body: Any) -> None:
     assert again["status"] in ("queued", "running")
     assert (again["error_msg"], again["error_code"], again["retryable"]) == (None, None, None)
     run = client.get(f"/api/v1/runs/{again['run_id']}").json()
-    assert (run["status"], run["completed"], run["failed"], run["total_tasks"]) == ("running", 1, 0, 2)
+    assert (run["status"], run["completed"], run["failed"], run["total_tasks"]) == (
+        "running",
+        1,
+        0,
+        2,
+    )
 
 
 # ---- filters and errors ------------------------------------------------------------------------
@@ -313,13 +350,21 @@ def test_tasks_are_filtered_and_sorted(client: APIClient, query: str, found: lis
 def test_runs_are_filtered_by_status(client: APIClient) -> None:
     failed_task(client)
     assert page_of(client.get("/api/v1/runs?status=completed"), RUN) == []
-    assert len(page_of(client.get("/api/v1/runs?status=failed&sort=created_at&order=asc"), RUN)) == 1
+    assert (
+        len(page_of(client.get("/api/v1/runs?status=failed&sort=created_at&order=asc"), RUN)) == 1
+    )
 
 
-@pytest.mark.parametrize("path", ["storyboards/sb_123", "segments/seg_001", "tasks/task_001", "runs/run_123"])
+@pytest.mark.parametrize(
+    "path", ["storyboards/sb_123", "segments/seg_001", "tasks/task_001", "runs/run_123"]
+)
 def test_an_unknown_id_is_not_found(client: APIClient, path: str) -> None:
     answer = client.get(f"/api/v1/{path}")
-    assert (answer.status_code, answer.json()["code"], set(answer.json())) == (404, "not_found", {"code", "message"})
+    assert (answer.status_code, answer.json()["code"], set(answer.json())) == (
+        404,
+        "not_found",
+        {"code", "message"},
+    )
 
 
 @pytest.mark.parametrize(("field", "value"), [("duration_seconds", 7), ("resolution", "square")])
@@ -337,14 +382,20 @@ def test_the_schema_error_is_the_example_itself(client: APIClient) -> None:
         "message": "Invalid storyboard schema",
         "details": {
             "errors": [
-                {"loc": ["segments", 0, "prompt_text"], "msg": "Prompt text cannot be empty.", "type": "value_error"}
+                {
+                    "loc": ["segments", 0, "prompt_text"],
+                    "msg": "Prompt text cannot be empty.",
+                    "type": "value_error",
+                }
             ]
         },
     }
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong"])
-def test_the_authentication_error_is_the_example_itself(api: APIClient, settings: Settings, header: str | None) -> None:
+def test_the_authentication_error_is_the_example_itself(
+    api: APIClient, settings: Settings, header: str | None
+) -> None:
     settings.AUTH_TOKEN = TOKEN
     if header:
         api.credentials(HTTP_AUTHORIZATION=header)

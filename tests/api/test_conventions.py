@@ -50,8 +50,14 @@ def failing(settings: Settings) -> None:
 
 # ---- failures of ours --------------------------------------------------------------------------
 
-SERVER_ERROR = {"code": "server_error", "message": "Something failed on our side; the log has the reason."}
-UNAVAILABLE = {"code": "unavailable", "message": "The database cannot be reached; try again shortly."}
+SERVER_ERROR = {
+    "code": "server_error",
+    "message": "Something failed on our side; the log has the reason.",
+}
+UNAVAILABLE = {
+    "code": "unavailable",
+    "message": "The database cannot be reached; try again shortly.",
+}
 
 
 @pytest.mark.parametrize("debug", [False, True])
@@ -66,7 +72,14 @@ UNAVAILABLE = {"code": "unavailable", "message": "The database cannot be reached
     ],
 )
 def test_a_failure_of_ours_tells_nothing_but_that(
-    client: APIClient, failing: None, settings: Settings, debug: bool, accept: str, path: str, status: int, body: Any
+    client: APIClient,
+    failing: None,
+    settings: Settings,
+    debug: bool,
+    accept: str,
+    path: str,
+    status: int,
+    body: Any,
 ) -> None:
     settings.DEBUG = debug
     answer: Any = client.get(f"/api/v1/{path}", headers={"Accept": accept})
@@ -76,13 +89,17 @@ def test_a_failure_of_ours_tells_nothing_but_that(
 
 
 @pytest.mark.parametrize("path", ["plain/away", "view/away"])
-def test_an_absent_database_is_worth_another_try(client: APIClient, failing: None, path: str) -> None:
+def test_an_absent_database_is_worth_another_try(
+    client: APIClient, failing: None, path: str
+) -> None:
     assert client.get(f"/api/v1/{path}")["Retry-After"] == "2"
 
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("place", [1, -1])
-def test_so_does_a_failing_middleware(client: APIClient, settings: Settings, debug: bool, place: int) -> None:
+def test_so_does_a_failing_middleware(
+    client: APIClient, settings: Settings, debug: bool, place: int
+) -> None:
     settings.DEBUG = debug
     middleware = list(settings.MIDDLEWARE)
     middleware.insert(place if place > 0 else len(middleware), "tests.api.failing_middleware.fails")
@@ -92,7 +109,9 @@ def test_so_does_a_failing_middleware(client: APIClient, settings: Settings, deb
 
 
 @pytest.fixture(scope="module")
-def without_a_database(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def without_a_database(
+    django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     url = "postgres://nobody:a-password@127.0.0.1:1/nothing"
     folder = tmp_path_factory.mktemp("away")
     with served(folder, ready="/healthz", DATABASE_URL=url, DEBUG="1", AUTH_TOKEN="") as server:
@@ -101,10 +120,17 @@ def without_a_database(django_db_setup: None, tmp_path_factory: pytest.TempPathF
 
 @pytest.mark.parametrize(
     "request_line",
-    ["GET /api/v1/models", "GET /api/v1/storyboards", "GET /api/v1/runs/run_" + "0" * 26, "DELETE /api/v1/storyboards/sb_" + "0" * 26],
+    [
+        "GET /api/v1/models",
+        "GET /api/v1/storyboards",
+        "GET /api/v1/runs/run_" + "0" * 26,
+        "DELETE /api/v1/storyboards/sb_" + "0" * 26,
+    ],
 )
 @pytest.mark.django_db
-def test_without_a_database_the_api_is_unavailable(without_a_database: Server, request_line: str) -> None:
+def test_without_a_database_the_api_is_unavailable(
+    without_a_database: Server, request_line: str
+) -> None:
     head = f"{request_line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = without_a_database.ask(head.encode())
     assert (answer.status, answer.headers["retry-after"]) == (503, "2")
@@ -141,7 +167,9 @@ def test_the_admin_has_its_own_login(guarded: APIClient) -> None:
         assert (answer.status_code, answer["Location"]) == (302, "/admin/login/?next=/admin/")
 
 
-@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v1/models", "/metrics"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v1/models", "/metrics"]
+)
 def test_the_rest_is_guarded_before_it_is_looked_up(guarded: APIClient, path: str) -> None:
     answer = guarded.get(path)
     assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
@@ -150,7 +178,9 @@ def test_the_rest_is_guarded_before_it_is_looked_up(guarded: APIClient, path: st
 
 @pytest.mark.parametrize("token", [TOKEN, "ключ-☃"])
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_right_token_opens(client: APIClient, settings: Settings, token: str, scheme: str) -> None:
+def test_the_right_token_opens(
+    client: APIClient, settings: Settings, token: str, scheme: str
+) -> None:
     settings.AUTH_TOKEN = token
     sent = token.encode().decode("latin-1")  # as WSGI hands it over
     assert client.get("/api/v1/models", HTTP_AUTHORIZATION=f"{scheme} {sent}").status_code == 200
@@ -168,7 +198,9 @@ def task(api: APIClient, data_dir: Path) -> Task:
     task = run.tasks.get()
     (data_dir / "output").mkdir()
     (data_dir / "output" / "clip.mp4").write_bytes(VIDEO)
-    video = VideoFile.objects.create(task=task, path="output/clip.mp4", bytes=len(VIDEO), sha256="ab" * 32)
+    video = VideoFile.objects.create(
+        task=task, path="output/clip.mp4", bytes=len(VIDEO), sha256="ab" * 32
+    )
     Task.objects.filter(pk=task.pk).update(status="completed", step="", due_at=None, video=video)
     Run.objects.filter(pk=run.pk).update(status="completed", queued=0, completed=1)
     return task
@@ -235,12 +267,23 @@ def download(client: APIClient, url: str, **more: Any) -> tuple[int, bytes]:
 
 
 def test_a_preflight_needs_no_token(guarded: APIClient, console: dict[str, str]) -> None:
-    asks = {**console, "Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization"}
+    asks = {
+        **console,
+        "Access-Control-Request-Method": "PATCH",
+        "Access-Control-Request-Headers": "authorization",
+    }
     answer = guarded.options("/api/v1/segments/x", headers=asks)
     assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (200, PAGE)
     assert words(answer["Access-Control-Allow-Methods"]) == {"get", "post", "patch", "delete"}
     assert words(answer["Access-Control-Allow-Headers"]) == {
-        *("authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id"),
+        *(
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "last-event-id",
+        ),
     }
     assert answer["Access-Control-Max-Age"] == "600"
 
@@ -249,15 +292,24 @@ def words(header: str) -> set[str]:
     return {word.strip().lower() for word in header.split(",")}
 
 
-def test_a_preflight_of_a_stranger_allows_nothing(guarded: APIClient, console: dict[str, str]) -> None:
+def test_a_preflight_of_a_stranger_allows_nothing(
+    guarded: APIClient, console: dict[str, str]
+) -> None:
     asks = {"Origin": STRANGER, "Access-Control-Request-Method": "POST"}
     assert "Access-Control-Allow-Origin" not in guarded.options("/api/v1/runs", headers=asks)
 
 
-@pytest.mark.parametrize("path", ["models", "nothing", "runs?page=0", "view/bug", "plain/bug", "plain/away"])
+@pytest.mark.parametrize(
+    "path", ["models", "nothing", "runs?page=0", "view/bug", "plain/bug", "plain/away"]
+)
 @pytest.mark.parametrize("debug", [False, True])
 def test_an_allowed_page_may_read_every_answer(
-    client: APIClient, console: dict[str, str], failing: None, settings: Settings, path: str, debug: bool
+    client: APIClient,
+    console: dict[str, str],
+    failing: None,
+    settings: Settings,
+    path: str,
+    debug: bool,
 ) -> None:
     settings.DEBUG = debug
     for token in ("", TOKEN):
@@ -268,15 +320,21 @@ def test_an_allowed_page_may_read_every_answer(
 
 
 def test_a_stranger_may_read_none(client: APIClient, console: dict[str, str]) -> None:
-    assert "Access-Control-Allow-Origin" not in client.get("/api/v1/models", headers={"Origin": STRANGER})
+    assert "Access-Control-Allow-Origin" not in client.get(
+        "/api/v1/models", headers={"Origin": STRANGER}
+    )
 
 
 def test_without_a_list_no_page_may_read(client: APIClient) -> None:
-    assert "Access-Control-Allow-Origin" not in client.get("/api/v1/models", headers={"Origin": PAGE})
+    assert "Access-Control-Allow-Origin" not in client.get(
+        "/api/v1/models", headers={"Origin": PAGE}
+    )
 
 
 @pytest.mark.parametrize("method", ["post", "patch", "delete", "put"])
-@pytest.mark.parametrize("origin", [STRANGER, "null", "http://testserver:81", "https://testserver.evil.example"])
+@pytest.mark.parametrize(
+    "origin", [STRANGER, "null", "http://testserver:81", "https://testserver.evil.example"]
+)
 def test_a_foreign_page_writes_nothing_to_an_open_server(
     client: APIClient, console: dict[str, str], method: str, origin: str
 ) -> None:
