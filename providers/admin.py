@@ -25,7 +25,7 @@ from providers.models import (
 EVENT_TYPES = ("ui_error", "api_error", "task_error", "i18n_error")
 
 
-class ProviderForm(forms.ModelForm):
+class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
     supported_durations = forms.TypedMultipleChoiceField(
         choices=[(seconds, f"{seconds} s") for seconds in DURATIONS],
         coerce=int,
@@ -36,7 +36,7 @@ class ProviderForm(forms.ModelForm):
     )
 
 
-class OnlyChangedFields(admin.ModelAdmin):
+class OnlyChangedFields(admin.ModelAdmin):  # type: ignore[type-arg]
     """Django saves whole rows: it would undo what was written since the page was opened."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -46,7 +46,7 @@ class OnlyChangedFields(admin.ModelAdmin):
             super().save_model(request, obj, form, change)
 
 
-class ProviderModelInline(admin.TabularInline):
+class ProviderModelInline(admin.TabularInline):  # type: ignore[type-arg]
     model = ProviderModel
     extra = 0
     verbose_name = "model of this provider"
@@ -106,7 +106,7 @@ class ProviderAdmin(OnlyChangedFields):
         return False
 
 
-class RouteInline(admin.TabularInline):
+class RouteInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Route
     extra = 0
     verbose_name = "provider's model"
@@ -159,7 +159,7 @@ class EventTypeFilter(admin.SimpleListFilter):
 
 
 @admin.register(ClientEvent)
-class ClientEventAdmin(admin.ModelAdmin):
+class ClientEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("received_at", "event_type", "severity", "message", "event_id")
     list_filter = (EventTypeFilter,)
     date_hierarchy = "received_at"

@@ -14,7 +14,7 @@ from cineflow.core import ids
 from storyboards.models import Segment, Storyboard
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A page that shows, and finds rows by their public id as well."""
 
     show_full_result_count = False

@@ -186,9 +186,7 @@ def test_a_bad_parameter_is_named(api: APIClient, path: str, name: str, value: s
 def test_a_list_takes_as_many_queries_for_three_rows_as_for_one(api: APIClient, path: str) -> None:
     counts = []
     for size in (1, 3):
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
+        with CaptureQueriesContext(connection) as queries:
             assert len(get(api, path, page_size=size)["items"]) == size
         counts.append(len(queries))
     assert counts[0] == counts[1]
@@ -289,12 +287,10 @@ def test_an_unknown_capability_is_pointed_at(api: APIClient, field: str, values:
     assert locs(patch(api, "providers/openai", {field: values})) == [[field, 1]]
 
 
-@pytest.mark.parametrize("body", [[], "x", 5, None])
+@pytest.mark.parametrize("body", [[], "x", 5])
 def test_a_body_that_is_no_object_is_refused(api: APIClient, body: Any) -> None:
     for path in ("providers/openai", "models/sora2", "models/sora2/providers/openai"):
-        response = api.patch(f"/api/v1/admin/{path}", body, format="json")
-        if body is not None:
-            assert locs(response) == [[]]
+        assert locs(patch(api, path, body)) == [[]]
 
 
 def test_all_problems_of_a_change_come_at_once(api: APIClient) -> None:
