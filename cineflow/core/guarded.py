@@ -41,8 +41,7 @@ def _write_group(
 ) -> set[UUID]:
     columns = _columns(model, expected, values, group)
     conditions, assigned = columns[: 1 + len(expected)], columns[1 + len(expected) :]
-    varying = [column for column in columns if column.varies]
-    same = [column for column in (*assigned, *conditions) if not column.varies]
+    varying = [column for column in columns if column.in_rows is not None]
     table = connection.ops.quote_name(model._meta.db_table)
     sql = (
         f"WITH v({', '.join(column.name for column in varying)}) AS ({_source(varying, len(group))}) "  # noqa: S608 - names are ours
@@ -50,64 +49,78 @@ def _write_group(
         f"WHERE {' AND '.join(f'{table}.{column.target} = {column.value}' for column in conditions)} "
         f"RETURNING {table}.{columns[0].target}"
     )
+    said = [parameter for column in (*assigned, *conditions) for parameter in column.said]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*_parameters(varying), *(column.cells[0] for column in same)])
+        cursor.execute(sql, [*_parameters(varying), *said])
         return {row[0] if isinstance(row[0], UUID) else UUID(row[0]) for row in cursor.fetchall()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of the changes: its cells as the driver takes them."""
+    """A column of the changes: what of it stands in the rows of `v`, and the expression that makes a value of that."""
 
     name: str
     target: str  # the table's column
-    field: Any
-    cells: Sequence[Any]
-    varies: bool  # else it is the same in all changes, and said once
-
-    @property
-    def value(self) -> str:
-        return f"v.{self.name}" if self.varies else "%s"
+    value: str
+    said: Sequence[Any] = ()  # the parameters of `value`
+    in_rows: Sequence[Any] | None = None
+    type: str = ""  # of what is in the rows
 
 
 def _columns(
     model: type[models.Model], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
 ) -> list[_Column]:
-    facts = [
-        ("pk", [change.pk for change in group]),
-        *((name, [change.expected[name] for change in group]) for name in expected),
-        *((name, [change.values[name] for change in group]) for name in values),
-    ]
-    return [_column(model, number, name, cells) for number, (name, cells) in enumerate(facts)]
+    cells = [[change.expected[name] for change in group] for name in expected]
+    cells += [[change.values[name] for change in group] for name in values]
+    fields = [model._meta.get_field(name) for name in (*expected, *values)]
+    # The key always stands in the rows, so that there is always something to join.
+    key = _varying("c0", model._meta.pk, [change.pk for change in group])
+    return [key, *(_column(f"c{number}", *each) for number, each in enumerate(zip(fields, cells, strict=True), 1))]
 
 
-def _column(model: type[models.Model], number: int, name: str, cells: list[Any]) -> _Column:
-    field: Any = model._meta.pk if name == "pk" else model._meta.get_field(name)
-    first = cells[0]
-    # The key always comes in rows, so that there is always something to join.
-    varies = number == 0 or any(cell is not first and not _same(cell, first) for cell in cells)
-    if not varies:
-        cells = cells[:1]
-    return _Column(f"c{number}", connection.ops.quote_name(field.column), field, adapted(field, cells), varies)
+def _column(name: str, field: Any, cells: Sequence[Any]) -> _Column:
+    if all(cell is cells[0] or _equal(cell, cells[0]) for cell in cells):
+        return _Column(name, _target(field), "%s", said=adapted(field, cells[:1]))
+    if connection.vendor == "postgresql" and isinstance(field, models.JSONField):
+        return _pointing(name, field, cells)
+    return _varying(name, field, cells)
 
 
-def _same(cell: Any, other: Any) -> bool:
-    # Containers are compared by identity only: to Python, {"a": 1} and {"a": True} are equal.
-    return type(cell) is type(other) and not isinstance(cell, dict | list) and bool(cell == other)
+def _equal(one: Any, other: Any) -> bool:
+    # Containers only by identity: to Python, {"a": 1} and {"a": True} are equal.
+    return type(one) is type(other) and not isinstance(one, dict | list) and bool(one == other)
+
+
+def _varying(name: str, field: Any, cells: Sequence[Any]) -> _Column:
+    return _Column(name, _target(field), f"v.{name}", in_rows=adapted(field, cells), type=_type(field))
+
+
+def _pointing(name: str, field: Any, cells: Sequence[Any]) -> _Column:
+    """Many rows often share one object: each is sent once, in one list, and the rows say its place in it."""
+    shared = {id(cell): cell for cell in cells if cell is not None}
+    places = {key: place for place, key in enumerate(shared)}
+    said = adapted(field, [list(shared.values())])
+    in_rows = [places.get(id(cell)) for cell in cells]
+    return _Column(name, _target(field), f"(%s::jsonb -> v.{name})", said, in_rows, "integer")
+
+
+def _target(field: Any) -> str:
+    return connection.ops.quote_name(field.column)
 
 
 def _source(varying: Sequence[_Column], count: int) -> str:
     if connection.vendor == "postgresql":
         # One array a column: thousands of single parameters take longer to bind than the rows to write.
-        return f"SELECT * FROM unnest({', '.join(f'%s::{_type(column.field)}[]' for column in varying)})"
+        return f"SELECT * FROM unnest({', '.join(f'%s::{column.type}[]' for column in varying)})"
     row = f"({', '.join(['%s'] * len(varying))})"
     return f"VALUES {', '.join([row] * count)}"
 
 
 def _parameters(varying: Sequence[_Column]) -> list[Any]:
+    columns = [column.in_rows or () for column in varying]
     if connection.vendor == "postgresql":
-        return [column.cells for column in varying]
-    return [cell for row in zip(*(column.cells for column in varying), strict=True) for cell in row]
+        return list(columns)
+    return [cell for row in zip(*columns, strict=True) for cell in row]
 
 
 def _type(field: Any) -> str:

@@ -57,7 +57,7 @@ def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode()
 
 
-def _json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
@@ -118,7 +118,7 @@ BROKEN_JSON = {
     "empty key": b'{"": 1}',
     "object for a value": b'{"FIELD": {"$gt": ""}}',
     "huge key": b'{"' + b"k" * 100_000 + b'": 1}',
-    "10,000 unknown fields": _json({f"field{number}": 1 for number in range(10_000)}),
+    "10,000 unknown fields": json_bytes({f"field{number}": 1 for number in range(10_000)}),
 }
 
 FULL_RUN = {"storyboard_id": "{sb}", "model_id": "sora2", "dry_run": True}
@@ -239,20 +239,52 @@ SEGMENT_FIELDS: list[tuple[str, Any]] = [
 ]
 READ_ONLY_OF_SEGMENT = {"id": "seg_1", "segment_index": 2, "storyboard_id": "{sb}"}
 IMAGE_URLS = (
-    *("", " ", "x", "image.png", "/", "//", "//example.com/a.png", "http:", "http://", "http:///a.png"),
+    *(
+        "",
+        " ",
+        "x",
+        "image.png",
+        "/",
+        "//",
+        "//example.com/a.png",
+        "http:",
+        "http://",
+        "http:///a.png",
+    ),
     *("ftp://example.com/a.png", "file:///etc/passwd", "data:image/png;base64,AAAA"),
     *("javascript:alert(1)", "gopher://example.com/", "blob:https://example.com/1"),
-    *("http://localhost/a.png", "http://LOCALHOST./a.png", "http://a.localhost/", "http://127.0.0.1/"),
+    *(
+        "http://localhost/a.png",
+        "http://LOCALHOST./a.png",
+        "http://a.localhost/",
+        "http://127.0.0.1/",
+    ),
     *("http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/"),
-    *("http://0/", "http://0.0.0.0/", "http://[::1]/", "http://[::]/", "http://[::ffff:127.0.0.1]/"),
+    *(
+        "http://0/",
+        "http://0.0.0.0/",
+        "http://[::1]/",
+        "http://[::]/",
+        "http://[::ffff:127.0.0.1]/",
+    ),
     *("http://[::ffff:7f00:1]/", "http://[64:ff9b::a9fe:a9fe]/", "http://[2002:7f00:1::]/"),
     *("http://[fe80::1%25eth0]/", "http://[fd00::1]/", "http://10.0.0.1/", "http://172.16.0.1/"),
     *("http://192.168.1.1/", "http://169.254.169.254/latest/meta-data/", "http://100.64.0.1/"),
-    *("http://224.0.0.1/", "http://255.255.255.255/", "http://１２７.0.0.1/", "http://127。0。0。1/"),
+    *(
+        "http://224.0.0.1/",
+        "http://255.255.255.255/",
+        "http://１２７.0.0.1/",
+        "http://127。0。0。1/",
+    ),
     *("http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/", "http://user:pass@example.com/", "http://example.com@127.0.0.1/"),
     *("http://127.0.0.1:80\\@example.com/", "http://example.com:99999/", "http://example.com:x/"),
     *("http://[::1", "http://exa mple.com/", "http://example.com/\r\nX: y", "http://\u00ad/"),
-    *("http://example.com/\u0085", "/uploads/", "/uploads/../secret-key", "/uploads/%2e%2e/secret-key"),
+    *(
+        "http://example.com/\u0085",
+        "/uploads/",
+        "/uploads/../secret-key",
+        "/uploads/%2e%2e/secret-key",
+    ),
     *("/uploads/" + "0" * 40 + ".png", "http://localhost/uploads/../secret-key", "/etc/passwd"),
     "http://example.com/" + "x" * 3_000,
 )
@@ -298,7 +330,9 @@ CATALOGUE_FIELDS: list[tuple[str, str, Any]] = [
 
 def _to(target: str, body: bytes, name: str, **more: Any) -> Case:
     method, path, _ = JSON_TARGETS[target]
-    return Case(name=f"{target}: {name}", method=method, path=path, headers=JSON_TYPE, body=body, **more)
+    return Case(
+        name=f"{target}: {name}", method=method, path=path, headers=JSON_TYPE, body=body, **more
+    )
 
 
 def broken_json() -> Iterator[Case]:
@@ -310,20 +344,24 @@ def broken_json() -> Iterator[Case]:
 def json_fields() -> Iterator[Case]:
     for field, value, status, code in RUN_FIELDS:
         loc = None if status == 404 else ("provider_id" if value == "manual" else field,)
-        body = _json({**FULL_RUN, field: value})
+        body = json_bytes({**FULL_RUN, field: value})
         yield _to("run", body, f"{field} {_short(value)}", status=status, code=code, loc=loc)
     for path in OUTPUT_PATHS:
-        body = _json({**FULL_RUN, "output_mode": "custom", "output_path": path})
+        body = json_bytes({**FULL_RUN, "output_mode": "custom", "output_path": path})
         yield _to("run", body, f"output path {_short(path)}", loc=("output_path",))
     for field, value in [*SEGMENT_FIELDS, *READ_ONLY_OF_SEGMENT.items()]:
-        yield _to("segment", _json({"director_intent": "new", field: value}), f"{field} {_short(value)}")
+        yield _to(
+            "segment",
+            json_bytes({"director_intent": "new", field: value}),
+            f"{field} {_short(value)}",
+        )
     for url in IMAGE_URLS:
-        body = _json({"image_url": url, "director_intent": "new"})
+        body = json_bytes({"image_url": url, "director_intent": "new"})
         yield _to("segment", body, f"image URL {_short(url)}", loc=("image_url",))
     for name, events in CLIENT_EVENTS.items():
-        yield _to("client event", _json({"events": events}), name)
+        yield _to("client event", json_bytes({"events": events}), name)
     for target, field, value in CATALOGUE_FIELDS:
-        yield _to(target, _json({field: value}), f"{field} {_short(value)}")
+        yield _to(target, json_bytes({field: value}), f"{field} {_short(value)}")
     yield _to("retry", b'{"submit_again": "yes"}', "not a boolean", loc=("submit_again",))
 
 
@@ -336,8 +374,20 @@ def _short(value: Any) -> str:
 
 
 def content_types() -> Iterator[Case]:
-    wrong = ("application/x-www-form-urlencoded", "text/plain", "text/json", "application/xml", "*/*")
-    odd = ("application/json5", "application/merge-patch+json", "multipart/form-data; boundary=x", "x", ";")
+    wrong = (
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        "text/json",
+        "application/xml",
+        "*/*",
+    )
+    odd = (
+        "application/json5",
+        "application/merge-patch+json",
+        "multipart/form-data; boundary=x",
+        "x",
+        ";",
+    )
     for target, (method, path, field) in JSON_TARGETS.items():
         for kind in (*wrong, *odd):
             yield Case(
@@ -360,11 +410,24 @@ def content_types() -> Iterator[Case]:
         )
     latin = (("Content-Type", "application/json; charset=latin-1"),)
     yield Case(
-        name="JSON in another charset", method="POST", path="/api/v1/runs", headers=latin, body=b'{"model_id": "caf\xe9"}'
+        name="JSON in another charset",
+        method="POST",
+        path="/api/v1/runs",
+        headers=latin,
+        body=b'{"model_id": "caf\xe9"}',
     )
     nowhere = (("Content-Type", "application/json; charset=nowhere"),)
-    yield Case(name="unknown charset", method="POST", path="/api/v1/runs", headers=nowhere, body=b"{}")
-    yield Case(name="JSON without a type", method="POST", path="/api/v1/runs", body=b"{}", status=415, code="unsupported_media_type")
+    yield Case(
+        name="unknown charset", method="POST", path="/api/v1/runs", headers=nowhere, body=b"{}"
+    )
+    yield Case(
+        name="JSON without a type",
+        method="POST",
+        path="/api/v1/runs",
+        body=b"{}",
+        status=415,
+        code="unsupported_media_type",
+    )
     yield Case(
         name="JSON to an upload",
         method="POST",
@@ -382,7 +445,13 @@ MULTIPART: Headers = (("Content-Type", f"multipart/form-data; boundary={EDGE}"),
 
 
 def storyboard_file(segments: int = 1) -> bytes:
-    return _json({"segments": [{"segment_index": n, "prompt_text": "A city."} for n in range(1, segments + 1)]})
+    return json_bytes(
+        {
+            "segments": [
+                {"segment_index": n, "prompt_text": "A city."} for n in range(1, segments + 1)
+            ]
+        }
+    )
 
 
 GOOD_BOARD = storyboard_file()
@@ -401,11 +470,16 @@ def form(*parts: bytes) -> bytes:
 
 
 def _upload(name: str, body: bytes, **more: Any) -> Case:
-    return Case(**{"name": f"upload: {name}", "method": "POST", "headers": MULTIPART, "body": body, **more})
+    return Case(
+        **{"name": f"upload: {name}", "method": "POST", "headers": MULTIPART, "body": body, **more}
+    )
 
 
 def multiparts() -> Iterator[Case]:
-    for place, path in (("board", "/api/v1/storyboards"), ("image", "/api/v1/segments/{seg}/assets/start-image")):
+    for place, path in (
+        ("board", "/api/v1/storyboards"),
+        ("image", "/api/v1/segments/{seg}/assets/start-image"),
+    ):
         for name, body in {
             "no part": form(),
             "empty body": b"",
@@ -417,8 +491,12 @@ def multiparts() -> Iterator[Case]:
             "no end": part(GOOD_BOARD),
             "cut in the header": form(part(GOOD_BOARD))[:40],
             "another boundary": form(part(GOOD_BOARD)).replace(EDGE.encode(), b"other"),
-            "10,000 fields": form(*(part(b"x", name=b"n%d" % n, filename=None) for n in range(10_000))),
+            "10,000 fields": form(
+                *(part(b"x", name=b"n%d" % n, filename=None) for n in range(10_000))
+            ),
             "1,000 files": form(*(part(b"x", name=b"n%d" % n) for n in range(1_000))),
+            "a file named ..": form(part(GOOD_BOARD, filename=b"..")),
+            "a name in latin-1": form(part(GOOD_BOARD, filename=b"caf\xe9.json")),
             "garbage": bytes(range(256)) * 20,
             "bad base64": form(part(b"!", more=b"Content-Transfer-Encoding: base64\r\n")),
             "NUL in the field's name": form(part(GOOD_BOARD, name=b"file\x00")),
@@ -432,16 +510,36 @@ def multiparts() -> Iterator[Case]:
             "latin-1 boundary": b"multipart/form-data; boundary=\xe9",
             "forbidden boundary": "multipart/form-data; boundary=a/b<c>\\",
         }.items():
-            yield _upload(f"{place}, {name}", form(part(GOOD_BOARD)), path=path, headers=(("Content-Type", kind),))
-        for kind in ("multipart/mixed; boundary=x", "application/octet-stream", "text/plain", "application/x-www-form-urlencoded"):
+            yield _upload(
+                f"{place}, {name}",
+                form(part(GOOD_BOARD)),
+                path=path,
+                headers=(("Content-Type", kind),),
+            )
+        for kind in (
+            "multipart/mixed; boundary=x",
+            "application/octet-stream",
+            "text/plain",
+            "application/x-www-form-urlencoded",
+        ):
             more = {"status": 415, "code": "unsupported_media_type"}
-            yield _upload(f"{place}, as {kind}", b"file=x", path=path, headers=(("Content-Type", kind),), **more)
+            yield _upload(
+                f"{place}, as {kind}",
+                b"file=x",
+                path=path,
+                headers=(("Content-Type", kind),),
+                **more,
+            )
         text = form(part(b"x" * 2_700_000, name=b"text", filename=None))
-        yield _upload(f"{place}, 2.7 MB of text", text, path=path, status=413, code="payload_too_large")
+        yield _upload(
+            f"{place}, 2.7 MB of text", text, path=path, status=413, code="payload_too_large"
+        )
         large = form(part(b" " * (UPLOAD_LIMIT + 100_000)))
         yield _upload(f"{place}, too large", large, path=path, status=413, code="payload_too_large")
         slightly = form(part(b" " * (UPLOAD_LIMIT + 1)))
-        yield _upload(f"{place}, one byte too many", slightly, path=path, status=413, code="payload_too_large")
+        yield _upload(
+            f"{place}, one byte too many", slightly, path=path, status=413, code="payload_too_large"
+        )
 
 
 # ---- storyboards -------------------------------------------------------------------------------
@@ -480,7 +578,9 @@ BROKEN_SHAPES: dict[str, Any] = {
     "segments an object": {"segments": {"0": SEGMENT}},
     "a segment is null": {"segments": [None]},
     "a segment is a list": {"segments": [[]]},
-    "20,001 segments": {"segments": [{"segment_index": n, "prompt_text": "x"} for n in range(1, 20_002)]},
+    "20,001 segments": {
+        "segments": [{"segment_index": n, "prompt_text": "x"} for n in range(1, 20_002)]
+    },
     "index twice": {"segments": [SEGMENT, SEGMENT]},
     "no index": {"segments": [{"prompt_text": "x"}]},
     "no prompt": {"segments": [{"segment_index": 1}]},
@@ -496,10 +596,10 @@ def storyboards() -> Iterator[Case]:
     for name, content in BROKEN_BOARDS.items():
         yield _board(name, content)
     for name, shape in BROKEN_SHAPES.items():
-        yield _board(name, _json(shape))
+        yield _board(name, json_bytes(shape))
     for index in INDEXES:
         board = {"segments": [{**SEGMENT, "segment_index": index}]}
-        yield _board(f"index {index!r}", _json(board), loc=("segments", 0, "segment_index"))
+        yield _board(f"index {index!r}", json_bytes(board), loc=("segments", 0, "segment_index"))
     for field, value in SEGMENT_FIELDS:
         if value is None and field in ("director_intent", "asset"):
             continue
@@ -508,10 +608,12 @@ def storyboards() -> Iterator[Case]:
         if field == "asset" and "age" in str(value):
             continue
         board = {"segments": [SEGMENT, {**SEGMENT, "segment_index": 2, field: value}]}
-        yield _board(f"{field} {_short(value)}", _json(board))
+        yield _board(f"{field} {_short(value)}", json_bytes(board))
     for url in IMAGE_URLS:
         board = {"segments": [{**SEGMENT, "image_url": url}]}
-        yield _board(f"image URL {_short(url)}", _json(board), loc=("segments", 0, "image_url"))
+        yield _board(
+            f"image URL {_short(url)}", json_bytes(board), loc=("segments", 0, "image_url")
+        )
 
 
 def _board(name: str, content: bytes, **more: Any) -> Case:
@@ -525,10 +627,18 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int = 8, height: int = 8, *, pixels: bytes | None = None, more: bytes = b"") -> bytes:
+def png(
+    width: int = 8, height: int = 8, *, pixels: bytes | None = None, more: bytes = b""
+) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = zlib.compress((b"\0" + b"\x10\x20\x30" * width) * height) if pixels is None else pixels
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + more + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", head)
+        + more
+        + _chunk(b"IDAT", data)
+        + _chunk(b"IEND", b"")
+    )
 
 
 IMAGES: dict[str, bytes] = {
@@ -568,11 +678,53 @@ def images() -> Iterator[Case]:
 # ---- ids ---------------------------------------------------------------------------------------
 
 BAD_IDS = (
-    *("x", "..", "../x", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "%00", "a%00b", "%FF", "%C3%28", "%ED%A0%80"),
-    *("null", "undefined", "0", "-1", "1", "*", "%25", "%0a", "%20", "''", "%27%20OR%201%3D1--", "{}", "[object%20Object]"),
-    *("x" * 5_000, "%D9%A3", "%F0%9F%8E%AC", "PREFIX", "PREFIX_", "PREFIX_" + "z" * 26, "PREFIX_" + "8" * 26),
-    *("PREFIX_" + "0" * 26, "PREFIX_" + "0" * 25, "PREFIX_" + "0" * 27, "PREFIX_" + "u" * 26, "PREFIX_" + "A" * 26),
-    *("PREFIX_" + "%EF%BC%91" * 26, "PREFIX_00000000-0000-7000-8000-000000000000", "PREFIX__" + "0" * 26),
+    *(
+        "x",
+        "..",
+        "../x",
+        "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "%00",
+        "a%00b",
+        "%FF",
+        "%C3%28",
+        "%ED%A0%80",
+    ),
+    *(
+        "null",
+        "undefined",
+        "0",
+        "-1",
+        "1",
+        "*",
+        "%25",
+        "%0a",
+        "%20",
+        "''",
+        "%27%20OR%201%3D1--",
+        "{}",
+        "[object%20Object]",
+    ),
+    *(
+        "x" * 5_000,
+        "%D9%A3",
+        "%F0%9F%8E%AC",
+        "PREFIX",
+        "PREFIX_",
+        "PREFIX_" + "z" * 26,
+        "PREFIX_" + "8" * 26,
+    ),
+    *(
+        "PREFIX_" + "0" * 26,
+        "PREFIX_" + "0" * 25,
+        "PREFIX_" + "0" * 27,
+        "PREFIX_" + "u" * 26,
+        "PREFIX_" + "A" * 26,
+    ),
+    *(
+        "PREFIX_" + "%EF%BC%91" * 26,
+        "PREFIX_00000000-0000-7000-8000-000000000000",
+        "PREFIX__" + "0" * 26,
+    ),
     *("00000000-0000-7000-8000-000000000000", "PREFIX_123", "PREFIX_" + "0" * 26 + "%0a", "OTHER"),
 )
 # Address, prefix, an id that exists and is of another kind, and how it is asked.
@@ -593,8 +745,20 @@ ID_PLACES: list[tuple[str, str, str, str, bytes]] = [
     ("GET", "/api/v1/providers/ID/capabilities", "provider", "sora2", b""),
     ("PATCH", "/api/v1/admin/providers/ID", "provider", "sora2", b'{"weight": 5}'),
     ("PATCH", "/api/v1/admin/models/ID", "model", "openai", b'{"enabled": false}'),
-    ("PATCH", "/api/v1/admin/models/sora2/providers/ID", "provider", "sora2", b'{"provider_model_ids": []}'),
-    ("POST", "/api/v1/segments/ID/assets/start-image", "seg", "{sb}", form(part(png(), filename=b"a.png"))),
+    (
+        "PATCH",
+        "/api/v1/admin/models/sora2/providers/ID",
+        "provider",
+        "sora2",
+        b'{"provider_model_ids": []}',
+    ),
+    (
+        "POST",
+        "/api/v1/segments/ID/assets/start-image",
+        "seg",
+        "{sb}",
+        form(part(png(), filename=b"a.png")),
+    ),
 ]
 
 
@@ -617,10 +781,31 @@ def ids() -> Iterator[Case]:
 # ---- query parameters --------------------------------------------------------------------------
 
 LISTS = (
-    *("/api/v1/storyboards", "/api/v1/storyboards/{sb}/segments", "/api/v1/runs", "/api/v1/runs/{run}/tasks"),
+    *(
+        "/api/v1/storyboards",
+        "/api/v1/storyboards/{sb}/segments",
+        "/api/v1/runs",
+        "/api/v1/runs/{run}/tasks",
+    ),
     *("/api/v1/models", "/api/v1/providers", "/api/v1/admin/models", "/api/v1/admin/providers"),
 )
-BAD_NUMBERS = ("0", "-1", "1.5", "1e3", "", "9" * 21, "%D9%A3", "%EF%BC%91", "+1", "%201", "0x1", "1_0", "1%00", "null", "x" * 7_500)
+BAD_NUMBERS = (
+    "0",
+    "-1",
+    "1.5",
+    "1e3",
+    "",
+    "9" * 21,
+    "%D9%A3",
+    "%EF%BC%91",
+    "+1",
+    "%201",
+    "0x1",
+    "1_0",
+    "1%00",
+    "null",
+    "x" * 7_500,
+)
 BAD_BOOLEANS = ("True", "1", "0", "yes", "", "null", "TRUE", "%20true", "true%00", "t")
 BAD_STATUSES = ("bogus", "", "Failed", "failed,completed", "failed%00", "0", "%FF", "x" * 7_500)
 QUERIES: list[tuple[str, str, tuple[str, ...]]] = [
@@ -629,12 +814,27 @@ QUERIES: list[tuple[str, str, tuple[str, ...]]] = [
     ("/api/v1/storyboards/{sb}/segments", "resolution", ("square", "", "Horizontal", "a%00b")),
     ("/api/v1/runs", "status", BAD_STATUSES),
     ("/api/v1/runs/{run}/tasks", "status", BAD_STATUSES),
-    ("/api/v1/runs/{run}/tasks", "segment_index", ("-1", "0", "x", "9" * 30, str(2**31), "1.0", "", "%D9%A3")),
+    (
+        "/api/v1/runs/{run}/tasks",
+        "segment_index",
+        ("-1", "0", "x", "9" * 30, str(2**31), "1.0", "", "%D9%A3"),
+    ),
     ("/api/v1/runs/{run}/tasks", "error_code", ("bogus", "", "RATE_LIMITED", "rate_limited%00")),
     ("/api/v1/runs/{run}/tasks", "retryable", BAD_BOOLEANS),
     *((path, "enabled", BAD_BOOLEANS) for path in LISTS[4:]),
 ]
-BAD_SORTS = ("password", "", "-created_at", "id;drop%20table", "created_at,name", "%00", "CREATED_AT", "pk", "storyboard__name", "?")
+BAD_SORTS = (
+    "password",
+    "",
+    "-created_at",
+    "id;drop%20table",
+    "created_at,name",
+    "%00",
+    "CREATED_AT",
+    "pk",
+    "storyboard__name",
+    "?",
+)
 BAD_ORDERS = ("up", "", "ASC", "desc%00", "1")
 
 
@@ -644,7 +844,12 @@ def queries() -> Iterator[Case]:
         yield from _query(path, "page_size", (*BAD_NUMBERS, "201"))
         yield from _query(path, "sort", BAD_SORTS)
         yield from _query(path, "order", BAD_ORDERS)
-        for pair in ("page=1&page=2", "page_size=1&page_size=1", "sort=id&sort=id", "order=asc&order=desc"):
+        for pair in (
+            "page=1&page=2",
+            "page_size=1&page_size=1",
+            "sort=id&sort=id",
+            "order=asc&order=desc",
+        ):
             yield Case(name=f"{path}?{pair}", path=f"{path}?{pair}")
     for path, name, values in QUERIES:
         yield from _query(path, name, values)
@@ -659,7 +864,9 @@ def queries() -> Iterator[Case]:
 
 def _query(path: str, name: str, values: tuple[str, ...]) -> Iterator[Case]:
     for value in values:
-        yield Case(name=f"{path}?{name}={_short(value)}", path=f"{path}?{name}={value}", loc=(name,))
+        yield Case(
+            name=f"{path}?{name}={_short(value)}", path=f"{path}?{name}={value}", loc=(name,)
+        )
 
 
 # ---- methods and paths -------------------------------------------------------------------------
@@ -688,7 +895,17 @@ def methods() -> Iterator[Case]:
         "/api/v1/admin/models/sora2/providers/openai": ("PATCH",),
         "/api/v1/client-events": ("POST",),
     }.items():
-        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "PROPFIND", "NONSENSE"):
+        for method in (
+            "GET",
+            "POST",
+            "PUT",
+            "PATCH",
+            "DELETE",
+            "TRACE",
+            "OPTIONS",
+            "PROPFIND",
+            "NONSENSE",
+        ):
             if method not in allowed:
                 yield _not_allowed(method, path)
     override = (("X-HTTP-Method-Override", "DELETE"), ("X-Method-Override", "DELETE"))
@@ -699,18 +916,75 @@ def methods() -> Iterator[Case]:
 
 def _not_allowed(method: str, path: str, **more: Any) -> Case:
     name = more.pop("name", "is not taken")
-    return Case(name=f"{method} {path} {name}", method=method, path=path, status=405, code="method_not_allowed", **more)
+    return Case(
+        name=f"{method} {path} {name}",
+        method=method,
+        path=path,
+        status=405,
+        code="method_not_allowed",
+        **more,
+    )
 
 
 LOST_PATHS = (
-    *("/api", "/api/", "/api/v1", "/api/v1/", "/api/v2", "/api/v2/storyboards", "/api/v1/nothing", "/api/v1//storyboards"),
-    *("/api//v1/storyboards", "/api/v1/storyboards/", "/api/v1/storyboards//", "/api/v1/storyboards/{sb}/", "/api/v1/runs/"),
-    *("/api/v1/admin/", "/api/v1/admin/users", "/api/v1/admin/providers/", "/api/v1/Storyboards", "/API/v1/nothing"),
-    *("/api/v1/%2Fstoryboards", "/api%2Fv1/storyboards/", "/api/v1/%2e%2e/%2e%2e/etc/passwd", "/api/v1/%2e%2e%2fruns"),
-    *("/api/v1/../../etc/passwd", "/api/v1/./storyboards", "/api/v1/storyboards/{sb}/segments/1", "/api/v1/storyboards;a=b"),
-    *("/api/v1/tasks/{task}/download.mp4", "/api/v1/storyboards.json", "/api/v1/%", "/api/v1/%zz", "/api/v1/%00", "/api/v1/%ff%fe"),
-    *("/api/v1/%0d%0aX-Injected:%20yes", "/api/v1/<script>alert(1)</script>", "/api/v1/{{7*7}}", "/api/v1/" + "x" * 8_000),
-    *("/api/v1/" + "a/" * 4_000, "/api/v1/.env", "/api/v1/graphql", "/api/v1/swagger.json", "/api/v1\\runs", "/api/v1/caf%E9"),
+    *(
+        "/api",
+        "/api/",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v2",
+        "/api/v2/storyboards",
+        "/api/v1/nothing",
+        "/api/v1//storyboards",
+    ),
+    *(
+        "/api//v1/storyboards",
+        "/api/v1/storyboards/",
+        "/api/v1/storyboards//",
+        "/api/v1/storyboards/{sb}/",
+        "/api/v1/runs/",
+    ),
+    *(
+        "/api/v1/admin/",
+        "/api/v1/admin/users",
+        "/api/v1/admin/providers/",
+        "/api/v1/Storyboards",
+        "/API/v1/nothing",
+    ),
+    *(
+        "/api/v1/%2Fstoryboards",
+        "/api%2Fv1/storyboards/",
+        "/api/v1/%2e%2e/%2e%2e/etc/passwd",
+        "/api/v1/%2e%2e%2fruns",
+    ),
+    *(
+        "/api/v1/../../etc/passwd",
+        "/api/v1/./storyboards",
+        "/api/v1/storyboards/{sb}/segments/1",
+        "/api/v1/storyboards;a=b",
+    ),
+    *(
+        "/api/v1/tasks/{task}/download.mp4",
+        "/api/v1/storyboards.json",
+        "/api/v1/%",
+        "/api/v1/%zz",
+        "/api/v1/%00",
+        "/api/v1/%ff%fe",
+    ),
+    *(
+        "/api/v1/%0d%0aX-Injected:%20yes",
+        "/api/v1/<script>alert(1)</script>",
+        "/api/v1/{{7*7}}",
+        "/api/v1/" + "x" * 8_000,
+    ),
+    *(
+        "/api/v1/" + "a/" * 4_000,
+        "/api/v1/.env",
+        "/api/v1/graphql",
+        "/api/v1/swagger.json",
+        "/api/v1\\runs",
+        "/api/v1/caf%E9",
+    ),
 )
 
 
@@ -719,19 +993,50 @@ def paths() -> Iterator[Case]:
         if path == "/API/v1/nothing":
             continue  # not below /api/: a page for people
         for method in ("GET", "POST", "DELETE"):
-            yield Case(name=f"{method} {_short(path)}", method=method, path=path, status=404, code="not_found")
+            yield Case(
+                name=f"{method} {_short(path)}",
+                method=method,
+                path=path,
+                status=404,
+                code="not_found",
+            )
 
 
 # ---- headers -----------------------------------------------------------------------------------
 
-BAD_HOSTS = ("evil.example", "localhost:x", "local host", "<script>", "localhost, evil", "", "[::1", "a" * 300, "169.254.169.254")
-FOREIGN_ORIGINS = ("null", "https://evil.example", "http://localhost.evil.example", "http://localhost:1", "file://", "", "x" * 3_000, "http://[", "HTTP://")
+BAD_HOSTS = (
+    "evil.example",
+    "localhost:x",
+    "local host",
+    "<script>",
+    "localhost, evil",
+    "",
+    "[::1",
+    "a" * 300,
+    "169.254.169.254",
+)
+FOREIGN_ORIGINS = (
+    "null",
+    "https://evil.example",
+    "http://localhost.evil.example",
+    "http://localhost:1",
+    "file://",
+    "",
+    "x" * 3_000,
+    "http://[",
+    "HTTP://",
+)
 
 
 def headers() -> Iterator[Case]:
     for host in BAD_HOSTS:
         for method in ("GET", "POST"):
-            yield Case(name=f"{method} from host {_short(host)}", method=method, path="/api/v1/models", headers=(("Host", host),))
+            yield Case(
+                name=f"{method} from host {_short(host)}",
+                method=method,
+                path="/api/v1/models",
+                headers=(("Host", host),),
+            )
     for origin in FOREIGN_ORIGINS:
         for target, (method, path, _) in JSON_TARGETS.items():
             yield Case(
@@ -751,7 +1056,7 @@ def headers() -> Iterator[Case]:
         status=403,
         code="forbidden",
     )
-    wrong_length = b'POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n'
+    wrong_length = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
     for name, rest in {
         "length that is no number": b"Content-Length: x\r\n\r\n{}",
         "negative length": b"Content-Length: -5\r\n\r\n{}",
@@ -768,7 +1073,9 @@ def headers() -> Iterator[Case]:
         yield Case(name=name, raw=wrong_length + rest)
     retry = wrong_length.replace(b"/runs", b"/tasks/{task}/retry")
     yield Case(name="a retry whose body broke off", raw=retry + b"Content-Length: 500\r\n\r\n{}")
-    upload = wrong_length.replace(b"/runs", b"/storyboards").replace(b"application/json", MULTIPART[0][1].encode())  # type: ignore[union-attr]
+    upload = wrong_length.replace(b"/runs", b"/storyboards").replace(
+        b"application/json", MULTIPART[0][1].encode()
+    )  # type: ignore[union-attr]
     cut = form(part(GOOD_BOARD))[: -len(EDGE) - 6]
     yield Case(name="an upload that broke off", raw=upload + b"Content-Length: 5000\r\n\r\n" + cut)
     for name, request, status in (
@@ -778,11 +1085,27 @@ def headers() -> Iterator[Case]:
         ("method in small letters", b"get /api/v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         ("header without a colon", b"GET /api/v1/models HTTP/1.1\r\nHost localhost\r\n\r\n", 400),
         ("NUL in a header", b"GET /api/v1/models HTTP/1.1\r\nHost: local\x00host\r\n\r\n", 400),
-        ("folded header", b"GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n", 400),
+        (
+            "folded header",
+            b"GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n",
+            400,
+        ),
         ("two hosts", b"GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n", 400),
-        ("an address with raw UTF-8", "GET /api/v1/caf\u00e9 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 400),
-        ("200 headers", b"GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431),
-        ("an address of 9,000 characters", b"GET /api/v1/" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+        (
+            "an address with raw UTF-8",
+            "GET /api/v1/caf\u00e9 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
+            400,
+        ),
+        (
+            "200 headers",
+            b"GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+            431,
+        ),
+        (
+            "an address of 9,000 characters",
+            b"GET /api/v1/" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            414,
+        ),
     ):
         yield Case(name=name, raw=request, status=status)
 
@@ -812,8 +1135,18 @@ BAD_AUTHORIZATIONS: dict[str, bytes] = {
     "right token and 64 kB of blanks": b"Bearer " + b" " * 64_000 + b"x",
 }
 GUARDED = (
-    *("/api/v1", "/api/v1/", "/api/v1/storyboards", "/api/v1/nothing", "/api/v1/storyboards/x", "/metrics"),
-    *("/api/v1/tasks/{task}/download?expires=99999999999&signature=x", "/api/v1/tasks/{task}/download?expires=x"),
+    *(
+        "/api/v1",
+        "/api/v1/",
+        "/api/v1/storyboards",
+        "/api/v1/nothing",
+        "/api/v1/storyboards/x",
+        "/metrics",
+    ),
+    *(
+        "/api/v1/tasks/{task}/download?expires=99999999999&signature=x",
+        "/api/v1/tasks/{task}/download?expires=x",
+    ),
     *("/api/v1/runs?token=a-token-of-the-tests", "/api/v1/runs?access_token=a-token-of-the-tests"),
 )
 
@@ -822,10 +1155,23 @@ def tokens() -> Iterator[Case]:
     for name, value in BAD_AUTHORIZATIONS.items():
         given: Headers = (("Authorization", value),) if value else ()
         for method, path in (("GET", "/api/v1/models"), ("POST", "/api/v1/runs")):
-            yield Case(name=f"{method} with {name}", method=method, path=path, headers=given, status=401, code="unauthorized")
+            yield Case(
+                name=f"{method} with {name}",
+                method=method,
+                path=path,
+                headers=given,
+                status=401,
+                code="unauthorized",
+            )
     for path in GUARDED:
         for method in ("GET", "POST", "DELETE", "NONSENSE"):
-            yield Case(name=f"{method} {path} without a token", method=method, path=path, status=401, code="unauthorized")
+            yield Case(
+                name=f"{method} {path} without a token",
+                method=method,
+                path=path,
+                status=401,
+                code="unauthorized",
+            )
     yield Case(
         name="3 MB without a token",
         method="POST",
@@ -863,13 +1209,30 @@ def harmless() -> Iterator[Case]:
         "Authorization": "Bearer " + "x" * 64_000,
     }.items():
         given = ((name.strip(), value),)
-        yield Case(name=f"header {name}: {_short(value)}", path="/api/v1/models", headers=given, status=200)
+        yield Case(
+            name=f"header {name}: {_short(value)}", path="/api/v1/models", headers=given, status=200
+        )
     for query in (
-        *("page=99999999999999999", "format=api", "format=html", "_format=xml", "unknown=%00", "name=%ED%A0%80", "=", "&&&", "%", "x" * 7_500),
+        *(
+            "page=99999999999999999",
+            "format=api",
+            "format=html",
+            "_format=xml",
+            "unknown=%00",
+            "name=%ED%A0%80",
+            "=",
+            "&&&",
+            "%",
+            "x" * 7_500,
+        ),
         *("page=1&unknown[]=2", "PAGE=0", "expires=%00&signature=%ff", "sort=created_at&order=asc"),
     ):
         yield Case(name=f"query {_short(query)}", path=f"/api/v1/storyboards?{query}", status=200)
-    yield Case(name="storyboard of a wrong shape in a filter", path="/api/v1/runs?storyboard_id=%00", status=400)
+    yield Case(
+        name="storyboard of a wrong shape in a filter",
+        path="/api/v1/runs?storyboard_id=%00",
+        status=400,
+    )
 
 
 ALL = [

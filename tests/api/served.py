@@ -58,7 +58,9 @@ def _first_answer(client: socket.socket) -> Answer:
             received += data
     head, _, rest = bytes(received).partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
     if "chunked" in headers.get("transfer-encoding", ""):
         return Answer(int(first.split(" ")[1]), headers, _joined(rest))
     length = int(headers.get("content-length", len(rest)))
@@ -74,7 +76,7 @@ def _joined(chunks: bytes) -> bytes:
 
 
 @contextmanager
-def served(folder: Path, **env: str) -> Iterator[Server]:
+def served(folder: Path, *, ready: str = "/readyz", **env: str) -> Iterator[Server]:
     """gunicorn, configured as in production. `env` on top of what every child of a test gets."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -88,17 +90,17 @@ def served(folder: Path, **env: str) -> Iterator[Server]:
             WEB, cwd=ROOT, env=environment(**more), stdin=subprocess.DEVNULL, stdout=out, stderr=out
         )
     server = Server(port, data, log)
-    wait_until(lambda: _is_ready(server), process, log=log, seconds=60)
+    wait_until(lambda: _answers(f"{server.url}{ready}"), process, log=log, seconds=60)
     try:
         yield server
     finally:
         stop(process, patience=20)
 
 
-def _is_ready(server: Server) -> bool:
+def _answers(url: str) -> bool:
     with suppress(requests.RequestException), requests.Session() as client:
         client.trust_env = False
-        return client.get(f"{server.url}/readyz", timeout=5).ok
+        return client.get(url, timeout=5).ok
     return False
 
 

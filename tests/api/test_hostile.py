@@ -1,7 +1,7 @@
 """Whatever is sent gets a clear 4xx in the envelope, and leaves nothing behind."""
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -30,7 +30,6 @@ GROUPS = {
         hostile_cases.headers,
     )
 }
-
 
 
 @pytest.fixture(scope="module", params=["0", "1"], ids=["plain", "DEBUG"])
@@ -120,7 +119,9 @@ def _what_is_wrong(case: Case, answer: Answer) -> str:
         return "not the envelope"
     if body["code"] != case.code or not body["message"]:
         return f"not {case.code}"
-    if case.loc is not None and list(case.loc) not in [error["loc"] for error in body["details"]["errors"]]:
+    if case.loc is not None and list(case.loc) not in [
+        error["loc"] for error in body["details"]["errors"]
+    ]:
         return f"nothing at {case.loc}"
     return _missing_header(case, answer)
 
@@ -128,3 +129,35 @@ def _what_is_wrong(case: Case, answer: Answer) -> str:
 def _missing_header(case: Case, answer: Answer) -> str:
     needed = {401: "www-authenticate", 405: "allow"}.get(case.status, "content-type")
     return "" if needed in answer.headers else f"no {needed}"
+
+
+HOSTILE_NAMES = {
+    b"../../etc/passwd": "passwd",
+    b"/etc/passwd": "passwd",
+    b"C:\\\\temp\\\\film.json": "film.json",
+    b"a\tb\x01.json": "ab.json",
+    "\u202egpj.exe".encode(): "gpj.exe",
+    "cafe\u0301.json".encode(): "caf\u00e9.json",
+    "分镜.json".encode(): "分镜.json",
+    b"<script>alert(1)</script>.json": "script>.json",
+    b"%2e%2e%2fx.json": "%2e%2e%2fx.json",
+    b"x" * 400 + b".json": "x" * 250 + ".json",
+    b"CON": "CON",
+    b"a; rm -rf ~.json": "a; rm -rf ~.json",
+}
+
+
+def test_a_hostile_file_name_is_only_a_name(open_server: Server, rows: dict[str, str]) -> None:
+    _, files = everything_stored(open_server.folder)
+    names = {sent: _stored_name(open_server, sent) for sent in HOSTILE_NAMES}
+    assert names == HOSTILE_NAMES
+    _, more = everything_stored(open_server.folder)
+    assert len(more - files) == len(HOSTILE_NAMES)
+    assert all(re.fullmatch(r"storyboards/sb_\w{26}/original\.json", file) for file in more - files)
+
+
+def _stored_name(server: Server, name: bytes) -> str:
+    body = hostile_cases.form(hostile_cases.part(hostile_cases.GOOD_BOARD, filename=name))
+    case = Case(name="", method="POST", headers=hostile_cases.MULTIPART, body=body)
+    answer = server.ask(case.wire({}))
+    return str(answer.json()["name"]) if answer.status == 201 else str(answer)

@@ -16,27 +16,33 @@ from django.utils import timezone
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.parameters import ParameterLocation
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from cineflow.wsgi import application
 from runs import launch
 from runs.models import Run, Task
 from storyboards import editing
 from storyboards.models import Storyboard
-from schemathesis.specs.openapi.checks import negative_data_rejection
-
 from tests.api.hostile_cases import GOOD_BOARD, png
 from tests.api.served import seed
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 
 # Rules between fields, or on what the database holds, make a request of the right shape wrong: no schema tells them.
-_BEYOND_A_SCHEMA = {"positive_data_acceptance", "use_after_free", "ensure_resource_availability", "max_response_time"}
+_BEYOND_A_SCHEMA = {
+    "positive_data_acceptance",
+    "use_after_free",
+    "ensure_resource_availability",
+    "max_response_time",
+}
 # Who may call is tested elsewhere, with a token.
 _ABOUT_ACCESS = {"ignored_auth", "object_level_authorization"}
 
 load_all_checks()
 api = schemathesis.openapi.from_wsgi("/api/schema", application)
-checks = [check for check in CHECKS.get_all() if check.__name__ not in _BEYOND_A_SCHEMA | _ABOUT_ACCESS]
+checks = [
+    check for check in CHECKS.get_all() if check.__name__ not in _BEYOND_A_SCHEMA | _ABOUT_ACCESS
+]
 
 
 @pytest.fixture
@@ -56,7 +62,9 @@ def rows(one_connection: None) -> dict[str, str]:
     board = _board()
     run = _run(board)
     Run.objects.filter(pk=run.pk).update(queued=0, completed=1, status="completed")
-    Task.objects.filter(run=run).update(status="completed", step="", due_at=None, finished_at=timezone.now())
+    Task.objects.filter(run=run).update(
+        status="completed", step="", due_at=None, finished_at=timezone.now()
+    )
     segment = board.segments.get()
     return {
         "storyboard_id": board.public_id,
