@@ -204,9 +204,14 @@ class Task(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["step", "due_at"], condition=~Q(step=""), name="task_due"),
+            # Ended tasks are not due. Both databases see from `due_at <= …` that these two may be used.
             models.Index(
-                fields=["run", "due_at"], condition=Q(step="submit"), name="task_to_submit"
+                fields=["step", "due_at"], condition=Q(due_at__isnull=False), name="task_due"
+            ),
+            models.Index(
+                fields=["run", "step", "due_at"],
+                condition=Q(due_at__isnull=False),
+                name="task_due_of_run",
             ),
             models.Index(fields=["run", "status"], name="task_run_status"),
             models.Index(
