@@ -200,5 +200,7 @@ def _progress(video: Mapping[str, Any], answer: HttpAnswer) -> PollOutcome:
             return Finished()
         case "failed":
             return Failed(job_failure(error_body(video), video.get("prompt")))
+        case "cancelled" | "canceled":
+            return Failed(Failure(Code.CANCELED, "The job was canceled at the provider."))
         case unknown:
             raise UnexpectedReply(f"a job's status is {clean(repr(unknown))[:40]}")

@@ -44,6 +44,7 @@ class Engine:
         self.ledger = Ledger()
         self._submits: Counter[str] = Counter()
         self._admitted: deque[float] = deque()
+        self._by_key: dict[str, Job] = {}
 
     def configure(self, values: dict[str, Any]) -> None:
         """Change the settings named; pydantic's ValidationError if one is wrong or unknown."""
@@ -68,6 +69,21 @@ class Engine:
         if most is not None and self.jobs.in_flight(now) >= most:
             raise Throttled
         self._admitted.append(now)
+
+    def known(self, key: str | None) -> Job | None:
+        """The job that an Idempotency-Key made before, where such keys are honoured."""
+        return self._by_key.get(key or "") if self.settings.idempotency else None
+
+    def remember(self, key: str | None, job: Job) -> None:
+        if key:
+            self._by_key[key] = job
+
+    def cancel(self, job: Job) -> bool:
+        """Whether the job ends by it; a finished one does not."""
+        if job.finished(self.now()):
+            return False
+        job.canceled = True
+        return True
 
     def submit_fault(self, prompt: str, script: Script) -> Fault | None:
         """Counted by prompt: a client that sends again after a fault has no job id yet."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from providers.simulator.faults import Script
 
-Status = Literal["queued", "running", "succeeded", "failed"]
+Status = Literal["queued", "running", "succeeded", "failed", "canceled"]
 
 _QUEUED_SHARE = 0.1
 
@@ -40,11 +40,14 @@ class Job:
     finishes_at: float
     number: int = -1
     deleted: bool = False
+    canceled: bool = False
 
     def finished(self, now: float) -> bool:
         return now >= self.finishes_at
 
     def status(self, now: float) -> Status:
+        if self.canceled:
+            return "canceled"
         if self.finished(now):
             return "failed" if self.script.fail else "succeeded"
         return "queued" if self._share(now) < _QUEUED_SHARE else "running"
@@ -115,5 +118,5 @@ class Jobs:
     def _settle(self, now: float) -> None:
         while self._unfinished and self._unfinished[0][0] <= now:
             job = self._listed[heapq.heappop(self._unfinished)[1]]
-            if not job.script.fail:
+            if not job.script.fail and not job.canceled:
                 self._charged_seconds += job.order.seconds

@@ -26,6 +26,7 @@ _STATUS = {
     "running": "in_progress",
     "succeeded": "completed",
     "failed": "failed",
+    "canceled": "cancelled",
 }
 _FAILURES = {
     "moderation_blocked": "Your request was blocked by our moderation system.",
@@ -39,6 +40,7 @@ def build_app() -> web.Application:
     app.router.add_get("/videos", list_videos, allow_head=False)
     app.router.add_get("/videos/{id}", retrieve, allow_head=False)
     app.router.add_delete("/videos/{id}", delete)
+    app.router.add_post("/videos/{id}/cancel", cancel)
     app.router.add_get("/videos/{id}/content", content, allow_head=False)
     return app
 
@@ -48,6 +50,10 @@ async def create(request: web.Request) -> web.Response:
     post = request[POST]
     post.order = order = await read_order(request)
     script = parse(order.prompt)
+    key = request.headers.get("Idempotency-Key")
+    if (job := engine.known(key)) is not None:
+        post.outcome, post.job_id = "replayed", job.id
+        return web.json_response(_video(engine, job))
     engine.admit()
     fault = engine.submit_fault(order.prompt, script)
     post.outcome = fault.name if fault else "created"
@@ -55,6 +61,7 @@ async def create(request: web.Request) -> web.Response:
         return _refuse(request, fault)
     job = engine.create(f"video_{secrets.token_hex(24)}", order, script)
     post.job_id = job.id
+    engine.remember(key, job)
     return await _accept(request, job, fault)
 
 
@@ -109,6 +116,16 @@ async def delete(request: web.Request) -> web.Response:
         raise Refused(409, "A video that is still being generated cannot be deleted.")
     engine.delete(job)
     return web.json_response({"id": job.id, "object": "video.deleted", "deleted": True})
+
+
+async def cancel(request: web.Request) -> web.Response:
+    engine = request.config_dict[ENGINE]
+    job = engine.jobs.find(request.match_info["id"])
+    if job is None or not engine.settings.cancel:
+        raise Refused(404, f"Invalid URL ({request.method} {request.path})")
+    if not engine.cancel(job):
+        raise Refused(409, "The video is finished.", code="video_not_cancellable")
+    return web.json_response(_video(engine, job))
 
 
 async def content(request: web.Request) -> web.StreamResponse:

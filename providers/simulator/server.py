@@ -53,10 +53,15 @@ async def _until_signalled(
         await stop.wait()
 
 
+def _is_cancel(request: web.Request) -> bool:
+    """The ledger of POSTs is about what may cost money."""
+    return request.path.endswith("/cancel")
+
+
 @web.middleware
 async def _record_posts(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every POST is in the ledger from the moment it arrives, whatever becomes of it."""
-    if request.method != "POST" or request.path.startswith(control.PREFIX):
+    if request.method != "POST" or request.path.startswith(control.PREFIX) or _is_cancel(request):
         return await handler(request)
     post = request[POST] = request.config_dict[ENGINE].receive(request.path)
     response = await handler(request)

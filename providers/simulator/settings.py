@@ -12,5 +12,9 @@ class Settings(BaseModel):
     """Every call answers 404 `model_not_found`, as after the end of a service."""
     max_in_flight: int | None = Field(default=None, ge=0)
     per_minute: int | None = Field(default=None, ge=0)
+    idempotency: bool = False
+    """A submit with an Idempotency-Key that is known answers with the job it made before."""
+    cancel: bool = False
+    """`POST /videos/{id}/cancel` ends an unfinished job, as some relays offer it."""
     list_status: int | None = Field(default=None, ge=400, le=599)
     """The look-up does not work: every listing answers this status."""

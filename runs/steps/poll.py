@@ -16,6 +16,7 @@ from providers.models import ProviderModel
 from runs import lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
+from runs.steps import cancels
 from runs.steps.dispatch import error_of
 from runs.steps.failures import after_failure, attempt_error, requeue
 
@@ -35,6 +36,8 @@ def turn(client: PollClient, now: datetime) -> int:
     if not tasks:
         return 0
     attempts = _latest_attempts(tasks)
+    canceled = cancels.turn(client, [(task, attempts[task.pk]) for task in tasks], now)
+    tasks = [task for task in tasks if task.pk not in canceled]
     outcomes = _ask(client, [attempts[task.pk] for task in tasks])
     runs = Run.objects.in_bulk({task.run_id for task in tasks})
     intervals = _intervals(attempts.values())
@@ -48,7 +51,7 @@ def turn(client: PollClient, now: datetime) -> int:
             postponed.append((task, decided))
     lifecycle.postpone(postponed)
     lifecycle.apply(moves, now=now)
-    return len(tasks)
+    return len(tasks) + len(canceled)
 
 
 def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
@@ -122,6 +125,8 @@ def _decide(
         return _finished(task, attempt, outcome, now)
     if task.step == Step.ASK_ONCE:
         return _asked_in_vain(task, attempt, now)
+    if isinstance(outcome, Failed) and outcome.failure.code == Code.CANCELED:
+        return cancels.canceled(task, attempt, now)
     if isinstance(outcome, Failed):
         ended = {"phase": Phase.FAILED, "finished_at": now, **attempt_error(outcome.failure)}
         return after_failure(task, attempt, outcome.failure, run, ended, now)

@@ -16,10 +16,9 @@ from providers.http import PollClient, Transport
 from providers.models import Provider
 from runs import launch
 from runs.models import ACTIVE, Run, Task
-from runs.steps import check, dispatch, download, poll, recover, reuse, submit
+from runs.steps import check, download, poll, recover, reuse, submit
 from storyboards.models import Segment, Storyboard
 from tests.providers.simulated import Simulator, simulator
-
 
 SEED = import_module("providers.migrations.0002_seed")
 

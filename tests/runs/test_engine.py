@@ -77,8 +77,6 @@ def test_a_retry_of_a_possibly_billed_task_needs_a_word(start: MakeRun, machine:
     ("fault", "code", "retryable"),
     [
         ("submit=moderation", "content_policy", False),
-        ("submit=401", "unauthorized", True),
-        ("submit=402", "quota_exceeded", True),
         ("submit=403", "forbidden", True),
         ("fail=moderation_blocked", "content_policy", False),
         ("fail=server_error", "server_error", True),
@@ -260,10 +258,12 @@ def test_a_dry_run_touches_nothing(start: MakeRun, machine: Machine, far_end: Si
     assert all(task.routing["considered"] for task in run.tasks.all())
 
 
-def test_failover_asks_each_provider_once(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
-    run = machine.run_to_end(start("a city [[sim:submit=401]]", routing_strategy="failover"))
+def test_failover_asks_each_provider_once(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
+    run = machine.run_to_end(start("a city [[sim:submit=403]]", routing_strategy="failover"))
     task = only_task(run)
-    assert task.error_code == "unauthorized"
+    assert task.error_code == "forbidden"
     assert far_end.summary()["posts"] == 1
 
 
