@@ -504,6 +504,7 @@ def multiparts() -> Iterator[Case]:
             "NUL in the field's name": form(part(GOOD_BOARD, name=b"file\x00")),
         }.items():
             yield _upload(f"{place}, {name}", body, path=path)
+        yield _upload(f"{place}, not even a content type", b"", path=path, headers=())
         for name, kind in {
             "no boundary": "multipart/form-data",
             "empty boundary": "multipart/form-data; boundary=",
