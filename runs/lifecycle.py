@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from cineflow.core import guarded
 from cineflow.core.bulk import insert
@@ -63,6 +63,21 @@ def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> 
     until = connection.ops.adapt_datetimefield_value(now + timedelta(seconds=lease))
     rows = Task.objects.raw(sql, [*steps, moment, moment, limit, until])
     return sorted(rows, key=lambda task: (task.due_at, task.segment_index, task.take))
+
+
+def next_run(step: Step, *, now: datetime) -> UUID | None:
+    """The run whose task has been due at this step for the longest time."""
+    return _due(step, now).order_by("due_at").values_list("run_id", flat=True).first()
+
+
+def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
+    """Tasks for work that ends in this transaction; the caller holds the run's lock, which stands for a claim."""
+    needed = ("run_id", "segment_index", "take", "snapshot", "status", "fence")
+    return list(_due(step, now).filter(run=run).order_by("segment_index", "take").only(*needed)[:limit])
+
+
+def _due(step: Step, now: datetime) -> QuerySet[Task]:
+    return Task.objects.filter(Q(lease_until=None) | Q(lease_until__lte=now), step=step, due_at__lte=now)
 
 
 def renew(tasks: Sequence[Task], *, lease: float, now: datetime) -> set[UUID]:
@@ -231,15 +246,20 @@ def live_attempt(task: Task) -> Attempt | None:
     return task.attempts.filter(phase__in=LIVE).first()
 
 
+# The phases stand there as literals, as in the partial index `attempt_in_flight`: SQLite uses it only so.
+_IN_FLIGHT = """
+SELECT a.run_id, a.provider_id, COUNT(*) FROM runs_attempt AS a JOIN runs_task AS t ON t.id = a.task_id
+WHERE a.phase IN ('sending', 'accepted', 'ambiguous') AND t.status = 'running'
+GROUP BY a.run_id, a.provider_id
+"""
+
+
 def in_flight() -> dict[tuple[UUID, str], int]:
     """Paid jobs that are not finished, by run and provider."""
-    counts = (
-        Attempt.objects.filter(Q(phase__in=(Phase.SENDING, Phase.ACCEPTED)) | Q(phase=Phase.AMBIGUOUS, task__status=Status.RUNNING))
-        .values_list("run_id", "provider_id")
-        .order_by()
-        .annotate(number=Count("pk"))
-    )
-    return {(run_id, provider_id): number for run_id, provider_id, number in counts}
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_FLIGHT)
+        rows = cursor.fetchall()
+    return {(key if isinstance(key, UUID) else UUID(key), provider): n for key, provider, n in rows}
 
 
 def restart(

@@ -1,4 +1,4 @@
-"""What an operator can do, by the domain functions that the API calls; each tells what came of it."""
+"""What an operator can do: the domain functions of the API, and a word on what came of it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -41,7 +41,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class CalendarQuerySet(models.QuerySet[Any]):
-    """For the date drill-down: all days from the first row to the last, without reading every row."""
+    """For the date drill-down: all days from the first row to the last, without reading each."""
 
     def datetimes(self, field_name: str, kind: str, *args: Any, **kwargs: Any) -> Any:
         span = self.aggregate(first=models.Min(field_name), last=models.Max(field_name))
