@@ -158,7 +158,9 @@ def _again(
 
 
 def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) -> Move:
-    values = {"step": Step.DOWNLOAD, "due_at": now, "errors_in_a_row": 0}
+    # A download that only wanted a fresh address goes on counting its own errors.
+    errors = task.errors_in_a_row if attempt.phase == Phase.DOWNLOADING else 0
+    values = {"step": Step.DOWNLOAD, "due_at": now, "errors_in_a_row": errors}
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
     known |= {"error_code": "", "error_msg": "", "http_status": None}
     why = f"finished at {attempt.provider_id}"
