@@ -134,7 +134,7 @@ class Wire(HTTPAdapter):
         if self._timer:
             self._timer.cancel()
             self._timer.join()
-        if self._answer:
+        if self._answer is not None:  # an error is false
             self._answer.close()
         if self._pool:
             self._pool.close()  # the adapter's close() leaves that to the garbage collector
