@@ -30,7 +30,6 @@ BEHIND_HTTPS = env.bool("BEHIND_HTTPS", default=False)
 if BEHIND_HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -60,10 +59,12 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "cineflow.api.errors.ErrorEnvelopeMiddleware",
+    "cineflow.health.HealthMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "cineflow.api.auth.AccessMiddleware",
+    "cineflow.api.chunked.ChunkedBodyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -85,7 +86,6 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 # Static files are served from the packages they come in: a fresh clone needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
@@ -103,7 +103,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_PERMISSIONS = 0o640
 
 # ---- database --------------------------------------------------------------------------------
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'cineflow.sqlite3'}")}
+DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'cineflow.sqlite3'}"
+DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Immediate transactions wait for their turn; deferred ones fail when two of them turn into writers.
     DATABASES["default"]["OPTIONS"] = {
@@ -163,6 +164,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SORT_OPERATIONS": False,
+    # One name each for choices that several bodies have.
+    "ENUM_NAME_OVERRIDES": {
+        "DurationEnum": [(seconds, seconds) for seconds in (4, 8, 10, 12, 15, 25)],
+        "ResolutionEnum": ["horizontal", "vertical"],
+    },
     "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     "SECURITY": [{}, {"bearer": []}],
     "DISABLE_ERRORS_AND_WARNINGS": False,
@@ -201,7 +207,7 @@ SEND_WITHIN_SECONDS = env.float("SEND_WITHIN_SECONDS", default=5.0)
 RETRY_BACKOFF_SECONDS = env.float("RETRY_BACKOFF_SECONDS", default=5.0)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", default=5)
 SENDERS = env.int("SENDERS", default=32)
-DOWNLOADERS = env.int("DOWNLOADERS", default=4)
+DOWNLOADERS = env.int("DOWNLOADERS", default=16)
 
 # ---- logs ------------------------------------------------------------------------------------
 LOGGING = {

@@ -5,7 +5,6 @@ from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from cineflow import health
 from cineflow.api.errors import error_response
 from storyboards.views import serve_upload
 
@@ -25,9 +24,7 @@ urlpatterns = [
     path("api/v1/", include("runs.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    re_path(r"^api(/.*)?$", nothing_here),
-    path("uploads/<str:name>", serve_upload, name="upload"),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
+    re_path(r"^api(?:/|$)", nothing_here),
+    path("uploads/<path:name>", serve_upload, name="upload"),
     path("admin/", admin.site.urls),
 ]

@@ -25,7 +25,7 @@ from providers.models import (
 EVENT_TYPES = ("ui_error", "api_error", "task_error", "i18n_error")
 
 
-class ProviderForm(forms.ModelForm):
+class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
     supported_durations = forms.TypedMultipleChoiceField(
         choices=[(seconds, f"{seconds} s") for seconds in DURATIONS],
         coerce=int,
@@ -36,7 +36,7 @@ class ProviderForm(forms.ModelForm):
     )
 
 
-class OnlyChangedFields(admin.ModelAdmin):
+class OnlyChangedFields(admin.ModelAdmin):  # type: ignore[type-arg]
     """Django saves whole rows: it would undo what was written since the page was opened."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -46,7 +46,7 @@ class OnlyChangedFields(admin.ModelAdmin):
             super().save_model(request, obj, form, change)
 
 
-class ProviderModelInline(admin.TabularInline):
+class ProviderModelInline(admin.TabularInline):  # type: ignore[type-arg]
     model = ProviderModel
     extra = 0
     verbose_name = "model of this provider"
@@ -106,17 +106,20 @@ class ProviderAdmin(OnlyChangedFields):
         return False
 
 
-class RouteInline(admin.TabularInline):
+class RouteInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Route
     extra = 0
     verbose_name = "provider's model"
     verbose_name_plural = "who can make it; a lower position is tried first within its provider"
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
+        return super().get_queryset(request).select_related("provider_model")
+
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
-        field = formset.form.base_fields["provider_model"]
+        field: Any = formset.form.base_fields["provider_model"]
         # Read once: each row would ask for the same list of choices again.
-        field.choices = list(field.choices)
+        field.choices = [*field.choices]
         return formset
 
 
@@ -156,7 +159,7 @@ class EventTypeFilter(admin.SimpleListFilter):
 
 
 @admin.register(ClientEvent)
-class ClientEventAdmin(admin.ModelAdmin):
+class ClientEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("received_at", "event_type", "severity", "message", "event_id")
     list_filter = (EventTypeFilter,)
     date_hierarchy = "received_at"
@@ -173,10 +176,11 @@ class ClientEventAdmin(admin.ModelAdmin):
 
     @admin.display(description="severity", empty_value="")
     def severity(self, event: ClientEvent) -> str | None:
-        return event.body.get("severity")
+        severity: str | None = event.body.get("severity")
+        return severity
 
-    @admin.display(description="message", empty_value="")
-    def message(self, event: ClientEvent) -> str | None:
+    @admin.display(description="message")
+    def message(self, event: ClientEvent) -> str:
         return (event.body.get("message") or "")[:200]
 
     @admin.display(description="as it was sent")

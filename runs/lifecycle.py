@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from cineflow.core import guarded
 from cineflow.core.bulk import insert
@@ -46,7 +46,7 @@ WITH due AS MATERIALIZED (
     ORDER BY due_at LIMIT %s {skip_locked}
 )
 UPDATE runs_task SET fence = fence + 1, lease_until = %s FROM due WHERE runs_task.id = due.id
-RETURNING runs_task.*
+RETURNING {columns}
 """
 
 
@@ -56,12 +56,28 @@ def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> 
         return []
     sql = _CLAIM.format(
         steps=", ".join(["%s"] * len(steps)),
+        columns=", ".join(f"runs_task.{field.column}" for field in Task._meta.concrete_fields),
         skip_locked="FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else "",
     )
     moment = connection.ops.adapt_datetimefield_value(now)
     until = connection.ops.adapt_datetimefield_value(now + timedelta(seconds=lease))
     rows = Task.objects.raw(sql, [*steps, moment, moment, limit, until])
     return sorted(rows, key=lambda task: (task.due_at, task.segment_index, task.take))
+
+
+def next_run(step: Step, *, now: datetime) -> UUID | None:
+    """The run whose task has been due at this step for the longest time."""
+    return _due(step, now).order_by("due_at").values_list("run_id", flat=True).first()
+
+
+def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
+    """Tasks for work that ends in this transaction; the caller holds the run's lock, which stands for a claim."""
+    needed = ("run_id", "segment_index", "take", "snapshot", "status", "fence")
+    return list(_due(step, now).filter(run=run).order_by("segment_index", "take").only(*needed)[:limit])
+
+
+def _due(step: Step, now: datetime) -> QuerySet[Task]:
+    return Task.objects.filter(Q(lease_until=None) | Q(lease_until__lte=now), step=step, due_at__lte=now)
 
 
 def renew(tasks: Sequence[Task], *, lease: float, now: datetime) -> set[UUID]:

@@ -4,10 +4,7 @@ Declared strictly, as for a request body. A storyboard file is read with unknown
 people write comments into it, and its bytes are kept as they came.
 """
 
-import gc
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -71,8 +68,8 @@ def _character(value: Any) -> Any:
     if bracketed := _BRACKETED.fullmatch(text):
         text = bracketed[1]
     name, at, tail = text.rpartition("@")
-    if name.endswith("(") and tail.endswith(")"):
-        name, tail = name[:-1], tail[:-1]
+    if name.endswith("("):
+        name, tail = name[:-1], tail[:-1] if tail.endswith(")") else ""
     if at and _ID.fullmatch(tail):
         return {"name": name, "id": f"@{tail}"}
     return {"name": text}
@@ -147,17 +144,17 @@ Duration = Annotated[
 Resolution = Literal["horizontal", "vertical"]
 
 
-class Character(Body):
+class NewCharacter(Body):
     name: Annotated[Name, AfterValidator(_character_name)]
     id: Annotated[str, Field(max_length=MAX_NAME, pattern=r"^@?[A-Za-z0-9_]+$")] | None = None
 
 
 CharacterOrText = Annotated[
-    Character, BeforeValidator(_character, json_schema_input_type=Character | str)
+    NewCharacter, BeforeValidator(_character, json_schema_input_type=NewCharacter | str)
 ]
 
 
-class Asset(Body):
+class NewAsset(Body):
     """Who and what is in the shot."""
 
     characters: Annotated[list[CharacterOrText], Field(max_length=MAX_LISTED)] = Field(default=[])
@@ -172,7 +169,7 @@ class NewSegment(Body):
     prompt_text: PromptText
     director_intent: Intent | None = None
     image_url: ImageUrl | None = None
-    asset: Asset | None = None
+    asset: NewAsset | None = None
     is_pro: bool = False  # before the duration, whose check looks at it
     duration_seconds: Duration = 10
     resolution: Resolution = "horizontal"
@@ -197,7 +194,7 @@ class SegmentChanges(Body):
     prompt_text: PromptText = _not_sent()
     director_intent: Intent | None = _not_sent()
     image_url: ImageUrl | None = _not_sent()
-    asset: Asset | None = _not_sent()
+    asset: NewAsset | None = _not_sent()
     is_pro: bool = _not_sent()
     duration_seconds: Duration = _not_sent()
     resolution: Resolution = _not_sent()
@@ -208,24 +205,11 @@ def read(raw: bytes, *, host: str = "") -> NewStoryboard:
 
     `host` is this server's name in the request: URLs with it may name our own uploads.
     """
-    with _garbage_left_alone():
-        value = _parse(raw)
-        storyboard = _validated(value, host)
+    value = _parse(raw)
+    storyboard = _validated(value, host)
     if len({segment.segment_index for segment in storyboard.segments}) < len(storyboard.segments):
         raise InvalidStoryboard(_repeated_indexes(value))
     return storyboard
-
-
-@contextmanager
-def _garbage_left_alone() -> Iterator[None]:
-    """A collector that looks again and again at a tree that only grows doubles the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _validated(value: dict[str, Any], host: str) -> NewStoryboard:

@@ -5,7 +5,12 @@ from typing import Any
 
 import django_filters
 from django import forms
+from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from cineflow.api.query import only_value
 
 
 class StrictBooleanField(forms.Field):
@@ -25,9 +30,9 @@ class StrictBooleanFilter(django_filters.BooleanFilter):
 
 
 class StrictChoiceField(forms.CharField):
-    def __init__(self, *, choices: Iterable[str], **kwargs: Any) -> None:
+    def __init__(self, *, choices: Iterable[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.allowed = tuple(choices)
+        self.allowed = tuple(value for value, _ in choices)
 
     def clean(self, value: Any) -> str | None:
         if value is None:
@@ -41,6 +46,10 @@ class StrictChoiceFilter(django_filters.Filter):
     """`choices` is a plain list of words."""
 
     field_class = StrictChoiceField
+
+    def __init__(self, *args: Any, choices: Iterable[str], **kwargs: Any) -> None:
+        # Kept as pairs, where the OpenAPI document looks for them.
+        super().__init__(*args, choices=[(word, word) for word in choices], **kwargs)
 
 
 class WholeNumberField(forms.CharField):
@@ -64,3 +73,9 @@ class WholeNumberFilter(django_filters.Filter):
 
 class StrictFilterBackend(DjangoFilterBackend):
     """django-filter takes an empty value for an absent one; here it is a value, and usually a bad one."""
+
+    def get_filterset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> Any:
+        filterset = super().get_filterset(request, queryset, view)
+        for name in filterset.filters if filterset else ():
+            only_value(request, name)
+        return filterset

@@ -39,7 +39,7 @@ def insert(
     target = f"{quote(model._meta.db_table)} ({names})"
     write = _copy if connection.vendor == "postgresql" else _execute_many
     with transaction.atomic(savepoint=False):
-        write(target, len(fields), _adapted(fields, rows))
+        write(target, len(fields), _adapted_rows(fields, rows))
 
 
 def _column(model: type[models.Model], name: str) -> Column:
@@ -64,7 +64,7 @@ def _execute_many(target: str, width: int, rows: Iterable[Sequence[object]]) -> 
         cursor.executemany(statement, rows)  # type: ignore[arg-type]  # any iterable
 
 
-def _adapted(
+def _adapted_rows(
     fields: Sequence[Column], rows: Iterable[Sequence[object]]
 ) -> Iterator[Sequence[object]]:
     """The rows with their values as the driver takes them."""
@@ -76,6 +76,17 @@ def _adapted(
         for index, adapt in adapters:
             values[index] = adapt(values[index])
         yield values
+
+
+def adapted(field: Column, cells: Sequence[Any]) -> Sequence[Any]:
+    """A column's values as the driver takes them."""
+    adapt = _adapter(field)
+    if adapt is None:
+        return cells
+    # Many rows often share one object: it is adapted once. (`cells` keeps the objects, and so their ids.)
+    known = {id(cell): cell for cell in cells}
+    adapted_once = {key: adapt(cell) for key, cell in known.items()}
+    return [adapted_once[id(cell)] for cell in cells]
 
 
 def _adapter(field: Column) -> Adapter | None:

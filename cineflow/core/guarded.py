@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.db import connection, models
 
+from cineflow.core.bulk import adapted
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -20,7 +22,7 @@ class Change:
 def write(model: type[models.Model], changes: Sequence[Change]) -> set[UUID]:
     """Apply the changes whose row is as expected; returns the keys of those rows.
 
-    One statement for all changes of the same shape: ``WITH v AS (VALUES …) UPDATE … FROM v``.
+    One statement for all changes of the same shape: ``WITH v AS (…) UPDATE … FROM v``.
     """
     by_shape: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Change]] = {}
     for change in changes:
@@ -37,50 +39,91 @@ def write(model: type[models.Model], changes: Sequence[Change]) -> set[UUID]:
 def _write_group(
     model: type[models.Model], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
 ) -> set[UUID]:
-    fields: list[Any] = [model._meta.get_field(name) for name in (model._meta.pk.name, *expected, *values)]  # type: ignore[union-attr]
-    names = [f"c{number}" for number in range(len(fields))]
+    columns = _columns(model, expected, values, group)
+    conditions, assigned = columns[: 1 + len(expected)], columns[1 + len(expected) :]
+    varying = [column for column in columns if column.in_rows is not None]
     table = connection.ops.quote_name(model._meta.db_table)
-    key = f"{table}.{connection.ops.quote_name(fields[0].column)}"
-    last = 1 + len(expected)
-    matches = [
-        f"{table}.{connection.ops.quote_name(field.column)} = v.{name}"
-        for field, name in zip(fields[:last], names[:last], strict=True)
-    ]
-    assigned = [
-        f"{connection.ops.quote_name(field.column)} = v.{name}"
-        for field, name in zip(fields[last:], names[last:], strict=True)
-    ]
     sql = (
-        f"WITH v({', '.join(names)}) AS (VALUES {_rows(fields, len(group))}) "  # noqa: S608 - names are ours
-        f"UPDATE {table} SET {', '.join(assigned)} FROM v WHERE {' AND '.join(matches)} RETURNING {key}"
+        f"WITH v({', '.join(column.name for column in varying)}) AS ({_source(varying, len(group))}) "  # noqa: S608 - names are ours
+        f"UPDATE {table} SET {', '.join(f'{column.target} = {column.value}' for column in assigned)} FROM v "
+        f"WHERE {' AND '.join(f'{table}.{column.target} = {column.value}' for column in conditions)} "
+        f"RETURNING {table}.{columns[0].target}"
     )
+    said = [parameter for column in (*assigned, *conditions) for parameter in column.said]
     with connection.cursor() as cursor:
-        cursor.execute(sql, _parameters(fields, expected, values, group))
+        cursor.execute(sql, [*_parameters(varying), *said])
         return {row[0] if isinstance(row[0], UUID) else UUID(row[0]) for row in cursor.fetchall()}
 
 
-def _rows(fields: Sequence[Any], count: int) -> str:
-    plain = f"({', '.join(['%s'] * len(fields))})"
-    if connection.vendor != "postgresql":
-        return ", ".join([plain] * count)
-    # PostgreSQL reads a bare literal in VALUES as text; the first row decides the type of a column.
-    typed = f"({', '.join(f'CAST(%s AS {_type(field)})' for field in fields)})"
-    return ", ".join([typed, *[plain] * (count - 1)])
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the changes: what of it stands in the rows of `v`, and the expression that makes a value of that."""
+
+    name: str
+    target: str  # the table's column
+    value: str
+    said: Sequence[Any] = ()  # the parameters of `value`
+    in_rows: Sequence[Any] | None = None
+    type: str = ""  # of what is in the rows
+
+
+def _columns(
+    model: type[models.Model], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
+) -> list[_Column]:
+    cells = [[change.expected[name] for change in group] for name in expected]
+    cells += [[change.values[name] for change in group] for name in values]
+    fields = [model._meta.get_field(name) for name in (*expected, *values)]
+    # The key always stands in the rows, so that there is always something to join.
+    key = _varying("c0", model._meta.pk, [change.pk for change in group])
+    return [key, *(_column(f"c{number}", *each) for number, each in enumerate(zip(fields, cells, strict=True), 1))]
+
+
+def _column(name: str, field: Any, cells: Sequence[Any]) -> _Column:
+    if all(cell is cells[0] or _equal(cell, cells[0]) for cell in cells):
+        return _Column(name, _target(field), "%s", said=adapted(field, cells[:1]))
+    if connection.vendor == "postgresql" and isinstance(field, models.JSONField):
+        return _pointing(name, field, cells)
+    return _varying(name, field, cells)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    # Containers only by identity: to Python, {"a": 1} and {"a": True} are equal.
+    return type(one) is type(other) and not isinstance(one, dict | list) and bool(one == other)
+
+
+def _varying(name: str, field: Any, cells: Sequence[Any]) -> _Column:
+    return _Column(name, _target(field), f"v.{name}", in_rows=adapted(field, cells), type=_type(field))
+
+
+def _pointing(name: str, field: Any, cells: Sequence[Any]) -> _Column:
+    """Many rows often share one object: each is sent once, in one list, and the rows say its place in it."""
+    shared = {id(cell): cell for cell in cells if cell is not None}
+    places = {key: place for place, key in enumerate(shared)}
+    said = adapted(field, [list(shared.values())])
+    in_rows = [places.get(id(cell)) for cell in cells]
+    return _Column(name, _target(field), f"(%s::jsonb -> v.{name})", said, in_rows, "integer")
+
+
+def _target(field: Any) -> str:
+    return connection.ops.quote_name(field.column)
+
+
+def _source(varying: Sequence[_Column], count: int) -> str:
+    if connection.vendor == "postgresql":
+        # One array a column: thousands of single parameters take longer to bind than the rows to write.
+        return f"SELECT * FROM unnest({', '.join(f'%s::{column.type}[]' for column in varying)})"
+    row = f"({', '.join(['%s'] * len(varying))})"
+    return f"VALUES {', '.join([row] * count)}"
+
+
+def _parameters(varying: Sequence[_Column]) -> list[Any]:
+    columns = [column.in_rows or () for column in varying]
+    if connection.vendor == "postgresql":
+        return list(columns)
+    return [cell for row in zip(*columns, strict=True) for cell in row]
 
 
 def _type(field: Any) -> str:
     # A cast to varchar(n) cuts silently; the assignment to the column is what shall complain.
-    name: str = field.db_type(connection)
+    name: str = field.rel_db_type(connection) if field.is_relation else field.db_type(connection)
     return "text" if name.startswith("varchar") else name
-
-
-def _parameters(
-    fields: Sequence[Any], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
-) -> list[Any]:
-    parameters = []
-    for change in group:
-        row = (change.pk, *(change.expected[name] for name in expected), *(change.values[name] for name in values))
-        parameters += [
-            field.get_db_prep_save(value, connection=connection) for field, value in zip(fields, row, strict=True)
-        ]
-    return parameters

@@ -56,13 +56,20 @@ def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
 
 def _ask(client: PollClient, attempts: Sequence[Attempt]) -> list[PollOutcome]:
     calls = [_call(attempt) for attempt in attempts]
-    answers = client.ask(calls, timeout=settings.API_REQUEST_TIMEOUT_SECONDS)
-    return [_read(attempt, answer) for attempt, answer in zip(attempts, answers, strict=True)]
+    asked = [call for call in calls if isinstance(call, HttpCall)]
+    answers = iter(client.ask(asked, timeout=settings.API_REQUEST_TIMEOUT_SECONDS))
+    return [
+        _read(attempt, next(answers) if isinstance(call, HttpCall) else call)
+        for attempt, call in zip(attempts, calls, strict=True)
+    ]
 
 
-def _call(attempt: Attempt) -> HttpCall:
-    account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
-    return adapter.poll(account, attempt.provider_job_id or "")
+def _call(attempt: Attempt) -> HttpCall | NoAnswer:
+    try:
+        account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
+        return adapter.poll(account, attempt.provider_job_id or "")
+    except Exception as error:
+        return _our_fault(attempt, error)
 
 
 def _read(attempt: Attempt, answer: HttpAnswer | NoAnswer) -> PollOutcome:
@@ -73,6 +80,14 @@ def _read(attempt: Attempt, answer: HttpAnswer | NoAnswer) -> PollOutcome:
     except UnexpectedReply as error:
         logger.warning("%s sent a poll answer we cannot read: %s", attempt.provider_id, error)
         return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"{attempt.provider_id} sent an answer we cannot read: {error}"))
+    except Exception as error:
+        return _our_fault(attempt, error)
+
+
+def _our_fault(attempt: Attempt, error: Exception) -> NoAnswer:
+    """One job that trips over a bug must not keep the five hundred beside it from being asked for."""
+    logger.exception("attempt %s could not be polled", attempt.pk)
+    return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"The poll failed here: {type(error).__name__}."))
 
 
 def _intervals(attempts: Any) -> dict[tuple[str, str], float]:

@@ -3,19 +3,32 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
 from cineflow.core import ids
 from providers.http import PollClient, Transport
+from providers.models import Provider
 from runs import launch
 from runs.models import ACTIVE, Run, Task
 from runs.steps import check, download, poll, reuse, submit
 from storyboards.models import Segment, Storyboard
 from tests.providers.simulated import Simulator, simulator
+
+
+SEED = import_module("providers.migrations.0002_seed")
+
+
+@pytest.fixture
+def catalogue(db: None) -> None:
+    """A transactional test before this one has emptied the seeded tables."""
+    if not Provider.objects.exists():
+        SEED.seed(apps, None)
 
 
 @pytest.fixture
@@ -85,7 +98,7 @@ MakeBoard = Callable[..., Storyboard]
 
 
 @pytest.fixture
-def board(db: None, settings: Any) -> MakeBoard:
+def board(catalogue: None, settings: Any) -> MakeBoard:
     """Makes a storyboard: `board("a prompt", "another", duration_seconds=4)`."""
 
     def make(*prompts: str, **fields: Any) -> Storyboard:

@@ -7,13 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from runs.models import ACTIVE, Attempt, Phase, Run, Status, Task
 from tests.processes import wait_for, workers
 from tests.providers.simulated import Simulator, simulator
-from tests.runs.conftest import MakeRun
+from tests.runs.conftest import Machine, MakeRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def as_late_as_it_is(machine: Machine) -> None:
+    """The workers here live in real time, so the runs must."""
+    machine.now = timezone.now()
+
 
 FAST = {
     "POLL_INITIAL_WAIT_SECONDS": "0.5",

@@ -1,0 +1,3 @@
+from benchmarks import command, reads, storyboard
+
+command.run(storyboard.benchmark, reads.benchmark)

@@ -1,0 +1,101 @@
+"""A fresh installation, as the migrations leave it."""
+
+from datetime import date
+from decimal import Decimal
+from importlib import import_module
+
+import pytest
+from django.apps import apps
+
+from providers import catalogue
+from providers.models import Provider, ProviderModel, Route, VideoModel
+
+pytestmark = pytest.mark.django_db
+
+seed = import_module("providers.migrations.0002_seed")
+
+
+def test_the_seeded_providers_are_the_contracts_in_their_order() -> None:
+    fields = ("id", "display_name", "priority", "weight", "enabled", "supported_durations")
+    assert list(Provider.objects.values_list(*fields)) == [
+        ("sora_hk", "Sora.hk", 10, 10, True, [10, 15, 25]),
+        ("openai", "OpenAI", 20, 10, True, [4, 8, 12]),
+        ("aihubmix", "AI Hub Mix", 30, 10, True, [4, 8, 12]),
+        ("preview", "Preview", 90, 10, True, [4, 8, 10, 12, 15, 25]),
+    ]
+
+
+def test_every_seeded_provider_takes_images_both_resolutions_and_pro() -> None:
+    fields = ("supports_image_to_video", "supported_resolutions", "supports_pro")
+    assert (
+        list(Provider.objects.values_list(*fields))
+        == [(True, ["horizontal", "vertical"], True)] * 4
+    )
+
+
+def test_the_seeded_models_and_their_map_are_the_contracts() -> None:
+    models = catalogue.with_routes(VideoModel.objects.filter(enabled=True))
+    assert {model.pk: catalogue.provider_map(model) for model in models} == {
+        "sora2": {
+            "sora_hk": ["sora2"],
+            "openai": ["sora-2"],
+            "aihubmix": ["sora-2", "web-sora-2"],
+        },
+        "sora2pro": {
+            "sora_hk": ["sora2-pro"],
+            "openai": ["sora-2-pro"],
+            "aihubmix": ["sora-2-pro", "web-sora-2-pro"],
+        },
+        "preview": {"preview": ["preview"]},
+    }
+    assert [model.pk for model in models] == ["sora2", "sora2pro", "preview"]
+
+
+def test_the_map_names_providers_in_the_order_they_are_asked() -> None:
+    assert list(catalogue.provider_map(catalogue.get_model("sora2"))) == [
+        "sora_hk",
+        "openai",
+        "aihubmix",
+    ]
+
+
+def test_each_provider_model_knows_how_it_relates_to_pro() -> None:
+    found = ProviderModel.objects.values_list("provider", "name", "pro")
+    assert set(found) == {
+        ("sora_hk", "sora2", "on_request"),
+        ("sora_hk", "sora2-pro", "on_request"),
+        ("openai", "sora-2", "never"),
+        ("openai", "sora-2-pro", "always"),
+        ("aihubmix", "sora-2", "never"),
+        ("aihubmix", "web-sora-2", "never"),
+        ("aihubmix", "sora-2-pro", "always"),
+        ("aihubmix", "web-sora-2-pro", "always"),
+        ("preview", "preview", "on_request"),
+    }
+
+
+def test_prices_are_seeded_only_where_they_are_known() -> None:
+    priced = ProviderModel.objects.exclude(price_per_second=None)
+    found = priced.values_list("provider", "name", "price_per_second", "price_as_of", "retired_at")
+    ended, as_of = date(2026, 9, 24), date(2026, 9, 1)
+    assert set(found) == {
+        ("openai", "sora-2", Decimal("0.1"), as_of, ended),
+        ("openai", "sora-2-pro", Decimal("0.3"), as_of, ended),
+        ("preview", "preview", Decimal(0), None, None),
+    }
+
+
+def test_seeding_again_changes_nothing_that_somebody_has_set() -> None:
+    Provider.objects.filter(pk="openai").update(priority=1, enabled=False)
+    Route.objects.filter(provider_model__name="sora-2-pro").delete()
+    seed.seed(apps, None)
+    assert Provider.objects.filter(pk="openai", priority=1, enabled=False).exists()
+    assert (Provider.objects.count(), VideoModel.objects.count()) == (4, 3)
+    assert (ProviderModel.objects.count(), Route.objects.count()) == (9, 9)
+
+
+def test_going_back_takes_the_seed_away() -> None:
+    seed.remove(apps, None)
+    assert not Provider.objects.exists()
+    assert not VideoModel.objects.exists()
+    assert not ProviderModel.objects.exists()
