@@ -91,7 +91,7 @@ class Transport:
 
     def _read(self, wire: Wire, answer: requests.Response) -> HttpAnswer | SentNoAnswer:
         body = bytearray()
-        for chunk in wire.chunks(answer, decode=True):
+        for chunk in wire.chunks(answer):
             body += chunk
             if len(body) > MAX_ANSWER:
                 message = "The answer is too long to be one."

@@ -231,7 +231,8 @@ def test_redirects_without_end_are_given_up(target: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "location", ["", "http://cdn.example/v", "ftp://a/v", "file:///etc/passwd", "https://:x/", "https:///v"]
+    "location",
+    ["", "http://cdn.example/v", "ftp://a/v", "file:///etc/passwd", "https://:x/"],
 )
 def test_a_redirect_that_is_not_followed(location: str) -> None:
     with pytest.raises(DownloadError, match="redirects"):

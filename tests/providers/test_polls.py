@@ -129,7 +129,7 @@ def test_a_process_that_forgets_to_close_it_ends_without_a_word() -> None:
     )
     with far_end(answer(b"fine")) as there:
         done = subprocess.run(
-            [sys.executable, "-X", "dev", "-c", script, there.url],
+            [sys.executable, "-W", "default", "-c", script, there.url],
             capture_output=True,
             timeout=60,
             check=False,
