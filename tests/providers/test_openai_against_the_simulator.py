@@ -58,7 +58,7 @@ def account(far: Simulator, key: str = "sk-right") -> Account:
 def submit(
     far: Simulator, prompt: str, *, key: str = "sk-right", timeout: float = 10, **more: Any
 ) -> SubmitOutcome | SentNoAnswer:
-    wanted = {"model": "sora-2", "seconds": 4, "resolution": "horizontal"} | more
+    wanted: dict[str, Any] = {"model": "sora-2", "seconds": 4, "resolution": "horizontal"} | more
     request = GenerationRequest(
         token="att_1", prompt=prompt, is_pro=False, segment_index=1, take=1, **wanted
     )
