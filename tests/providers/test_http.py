@@ -135,6 +135,7 @@ def test_a_connection_that_is_open_too_late_stays_unused() -> None:
     with far_end(answer()) as there:
         outcome = PATIENT.submit(paid(there.url), send_by=time.monotonic() - 1)
     assert isinstance(outcome, NotSent)
+    assert outcome.too_late
     assert there.requests == []
 
 
