@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from providers import registry
 from providers.base import Failed, Finished, HttpAnswer, HttpCall, NoAnswer, PollOutcome, Working
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import PollClient
+from providers.messages import hide
 from providers.models import ProviderModel
 from runs import lifecycle
 from runs.lifecycle import Move
@@ -85,7 +87,11 @@ def _read(attempt: Attempt, answer: HttpAnswer | NoAnswer) -> PollOutcome:
     if isinstance(answer, NoAnswer):
         return answer
     try:
-        return registry.adapter(attempt.provider_id).read_poll(answer)
+        outcome = registry.adapter(attempt.provider_id).read_poll(answer)
+        if isinstance(outcome, Failed | NoAnswer):
+            key = registry.account(attempt.provider_id).key
+            return replace(outcome, failure=hide(outcome.failure, attempt.prompt, key))
+        return outcome
     except UnexpectedReply as error:
         logger.warning("%s sent a poll answer we cannot read: %s", attempt.provider_id, error)
         return NoAnswer(
