@@ -55,7 +55,9 @@ def benchmark(made: Stack, options: Options) -> None:
 
 def one_round(made: Stack, raw: bytes) -> dict[str, Cost]:
     costs = {phase: Cost() for phase in PHASES}
-    form = requests.Request("POST", made.address + api.STORYBOARDS, files={"file": ("film.json", raw)})
+    form = requests.Request(
+        "POST", made.address + api.STORYBOARDS, files={"file": ("film.json", raw)}
+    )
     upload = made.http.prepare_request(form)
     with _measured(made, costs["upload"]):
         storyboard = _answer(made.http.send(upload))
@@ -104,12 +106,25 @@ def _table(rounds: Sequence[Round], statements: Mapping[str, int], *, compared: 
         costs = [costs[phase] for costs in rounds]
         seconds = [cost.seconds for cost in costs]
         before = PREDECESSOR[phase] if compared else None
-        rows.append([
-            *(phase, spread(seconds), f"{before:.2f}" if before else "", f"{median(seconds) / before:.2f}" if before else ""),
-            *(_median(costs, lambda cost, part=part: cost.cpu.get(part, 0.0), 2) for part in PARTS),
-            *(_median(costs, lambda cost, part=part: cost.peak.get(part, 0.0), 0) for part in ("web", "worker")),
-            str(statements[phase]),
-        ])
+        rows.append(
+            [
+                *(
+                    phase,
+                    spread(seconds),
+                    f"{before:.2f}" if before else "",
+                    f"{median(seconds) / before:.2f}" if before else "",
+                ),
+                *(
+                    _median(costs, lambda cost, part=part: cost.cpu.get(part, 0.0), 2)
+                    for part in PARTS
+                ),
+                *(
+                    _median(costs, lambda cost, part=part: cost.peak.get(part, 0.0), 0)
+                    for part in ("web", "worker")
+                ),
+                str(statements[phase]),
+            ]
+        )
     return table(head, rows)
 
 

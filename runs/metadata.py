@@ -98,7 +98,11 @@ def _older_names(task: Task) -> dict[str, Any]:
         "version_index": task.take,
         "local_task_id": task.public_id,
         "local_status": local.get(task.status, task.status),
-        "download_status": "success" if task.video_id else "failed" if task.status == "download_failed" else None,
+        "download_status": "success"
+        if task.video_id
+        else "failed"
+        if task.status == "download_failed"
+        else None,
     }
 
 

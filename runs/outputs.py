@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 
-from cineflow.core import ids
 from cineflow.core.errors import Invalid, problem
 from cineflow.core.files import sync_folder
 from runs.models import Run, Task
@@ -123,7 +122,9 @@ def _link(file: Path, folder: int, name: str) -> bool:
 def _copy(file: Path, folder: int, name: str) -> bool:
     partial = f".{name}.{os.getpid()}.part"
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640, dir_fd=folder)
+        descriptor = os.open(
+            partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640, dir_fd=folder
+        )
         with os.fdopen(descriptor, "wb") as copy, file.open("rb") as source:
             shutil.copyfileobj(source, copy, 1 << 20)
             copy.flush()
@@ -156,7 +157,9 @@ def link_copy(source: str, run_folder: str, name: str) -> str:
     """A stored file once more in another run's folder: a hard link where that works, else a copy."""
     with _open_folder(run_folder) as folder:
         for candidate in _names(name):
-            if _link(absolute(source), folder, candidate) or _same(absolute(source), folder, candidate):
+            if _link(absolute(source), folder, candidate) or _same(
+                absolute(source), folder, candidate
+            ):
                 os.fsync(folder)
                 return str(PurePosixPath(run_folder) / candidate)
     raise AssertionError("unreachable: the names never end")

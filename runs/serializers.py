@@ -19,9 +19,32 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     class Meta:
         model = Run
         fields = [
-            *("id", "status", "total_tasks", "completed", "failed", "download_failed", "created_at"),
-            *("storyboard_id", "storyboard_name", "model_id", "dry_run", "queued", "running", "canceled"),
-            *("started_at", "finished_at", "routing_strategy", "provider_id", "gen_count", "concurrency"),
+            *(
+                "id",
+                "status",
+                "total_tasks",
+                "completed",
+                "failed",
+                "download_failed",
+                "created_at",
+            ),
+            *(
+                "storyboard_id",
+                "storyboard_name",
+                "model_id",
+                "dry_run",
+                "queued",
+                "running",
+                "canceled",
+            ),
+            *(
+                "started_at",
+                "finished_at",
+                "routing_strategy",
+                "provider_id",
+                "gen_count",
+                "concurrency",
+            ),
             *("range", "output_mode", "output_path", "force", "waiting_reason"),
         ]
 
@@ -86,7 +109,9 @@ class TaskSerializer(serializers.Serializer[Task]):
         return task.provider_model_id or None
 
     def get_waiting_reason(self, task: Task) -> str | None:
-        return (waiting_reason(task) if task.status in (Status.QUEUED, Status.RUNNING) else None) or None
+        return (
+            waiting_reason(task) if task.status in (Status.QUEUED, Status.RUNNING) else None
+        ) or None
 
 
 def waiting_reason(task: Task) -> str:

@@ -27,7 +27,10 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         assert parser_context is not None
         # `.body` and not the stream: it is where Django refuses a body that is too large for memory.
@@ -48,7 +51,10 @@ class UploadParser(MultiPartParser):
     """Multipart forms no larger than an upload may be; refuses by the declared length, before reading."""
 
     def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         assert parser_context is not None
         refuse_too_large(int(parser_context["request"].META.get("CONTENT_LENGTH") or 0), stream)
@@ -78,10 +84,20 @@ def uploaded_file(request: Request) -> "UploadedFile[Any]":
     given: list[Any] = request.data.getlist("file") if request.data else []
     if len(given) > 1:
         # All but one would be dropped silently.
-        raise Invalid([problem(["file"], f"Send one file; the form field 'file' stands {len(given)} times.")])
+        raise Invalid(
+            [problem(["file"], f"Send one file; the form field 'file' stands {len(given)} times.")]
+        )
     if not given or not isinstance(given[0], UploadedFile):
         holds = "a text value" if given else "nothing"
-        raise Invalid([problem(["file"], f"Send the file in the form field 'file'; it holds {holds}.", "missing")])
+        raise Invalid(
+            [
+                problem(
+                    ["file"],
+                    f"Send the file in the form field 'file'; it holds {holds}.",
+                    "missing",
+                )
+            ]
+        )
     found: UploadedFile[Any] = given[0]
     if (found.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise _too_large()
@@ -89,7 +105,9 @@ def uploaded_file(request: Request) -> "UploadedFile[Any]":
 
 
 def _too_large() -> PayloadTooLarge:
-    return PayloadTooLarge(f"The upload is larger than {settings.MAX_UPLOAD_BYTES} bytes (MAX_UPLOAD_BYTES).")
+    return PayloadTooLarge(
+        f"The upload is larger than {settings.MAX_UPLOAD_BYTES} bytes (MAX_UPLOAD_BYTES)."
+    )
 
 
 def read_body(

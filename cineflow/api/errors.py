@@ -5,7 +5,12 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
+from django.core.exceptions import (
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
@@ -34,14 +39,20 @@ BY_STATUS = {
 }
 
 
-def envelope(status: int, message: str = "", *, code: str = "", details: Any = None) -> dict[str, Any]:
+def envelope(
+    status: int, message: str = "", *, code: str = "", details: Any = None
+) -> dict[str, Any]:
     """The body of an error answer."""
-    known_code, known_message = BY_STATUS.get(status, BY_STATUS[400] if status < 500 else BY_STATUS[500])
+    known_code, known_message = BY_STATUS.get(
+        status, BY_STATUS[400] if status < 500 else BY_STATUS[500]
+    )
     body: dict[str, Any] = {"code": code or known_code, "message": message or known_message}
     return body if details is None else {**body, "details": details}
 
 
-def error_response(status: int, message: str = "", *, code: str = "", details: Any = None) -> HttpResponse:
+def error_response(
+    status: int, message: str = "", *, code: str = "", details: Any = None
+) -> HttpResponse:
     """The same as a plain Django response, for what fails before or outside a DRF view."""
     body = envelope(status, message, code=code, details=details)
     return HttpResponse(json.dumps(body), status=status, content_type="application/json")
@@ -56,10 +67,18 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         case exceptions.ValidationError():
             return handle(Invalid(list(_flatten(error.get_full_details()))), context)
         case exceptions.MethodNotAllowed() | exceptions.UnsupportedMediaType():
-            allow = context["view"].headers if isinstance(error, exceptions.MethodNotAllowed) else {}
-            return Response(envelope(error.status_code, str(error.detail)), status=error.status_code, headers=allow)
+            allow = (
+                context["view"].headers if isinstance(error, exceptions.MethodNotAllowed) else {}
+            )
+            return Response(
+                envelope(error.status_code, str(error.detail)),
+                status=error.status_code,
+                headers=allow,
+            )
         case exceptions.APIException():
-            return Response(envelope(error.status_code, str(error.detail)), status=error.status_code)
+            return Response(
+                envelope(error.status_code, str(error.detail)), status=error.status_code
+            )
         case Http404():
             return Response(envelope(404), status=404)
         case RequestDataTooBig():
@@ -109,7 +128,9 @@ class ErrorEnvelopeMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> None:
-        if isinstance(error, DatabaseError) and isinstance(error, OperationalError | InterfaceError):
+        if isinstance(error, DatabaseError) and isinstance(
+            error, OperationalError | InterfaceError
+        ):
             request.database_is_away = True  # type: ignore[attr-defined]
 
 

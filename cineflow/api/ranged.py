@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
 
@@ -15,7 +21,9 @@ _ONE_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
 _CHUNK = 1 << 18
 
 
-def file_response(request: HttpRequest, path: Path, *, etag: str, content_type: str) -> HttpResponseBase:
+def file_response(
+    request: HttpRequest, path: Path, *, etag: str, content_type: str
+) -> HttpResponseBase:
     """The file, a part of it (206), or why not (304, 412, 416). Raises OSError when it is not there.
 
     Django's own `FileResponse` knows no ranges, and without them a browser cannot seek.
@@ -38,13 +46,19 @@ def file_response(request: HttpRequest, path: Path, *, etag: str, content_type: 
         return _with(error_response(412), {"ETag": etag})
     span = _span(request, facts.st_size, etag, modified)
     if span == "unsatisfiable":
-        return _with(error_response(416), {"Content-Range": f"bytes */{facts.st_size}", "Accept-Ranges": "bytes"})
+        return _with(
+            error_response(416),
+            {"Content-Range": f"bytes */{facts.st_size}", "Accept-Ranges": "bytes"},
+        )
     start, end = (0, facts.st_size - 1) if span is None else span
     headers["Content-Length"] = str(end - start + 1)
     if span is not None:
         headers["Content-Range"] = f"bytes {start}-{end}/{facts.st_size}"
     status = 200 if span is None else 206
-    return _with(_body(request, path, start, end, whole=span is None, status=status, kind=content_type), headers)
+    return _with(
+        _body(request, path, start, end, whole=span is None, status=status, kind=content_type),
+        headers,
+    )
 
 
 def _body(
@@ -64,7 +78,9 @@ def _with(response: HttpResponseBase, headers: dict[str, str]) -> HttpResponseBa
     return response
 
 
-def _span(request: HttpRequest, size: int, etag: str, modified: int) -> tuple[int, int] | str | None:
+def _span(
+    request: HttpRequest, size: int, etag: str, modified: int
+) -> tuple[int, int] | str | None:
     """First and last byte asked for; None for the whole file: no range, one we do not read, or an outdated one."""
     found = _ONE_RANGE.fullmatch(request.META.get("HTTP_RANGE", ""))
     if not found or not (found[1] or found[2]) or not _if_range_holds(request, etag, modified):

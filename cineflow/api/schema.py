@@ -12,7 +12,9 @@ from cineflow.api.errors import envelope
 class ProblemSerializer(serializers.Serializer[Any]):
     """One fault of a request: where, what, and a stable word for it."""
 
-    loc = serializers.ListField(child=serializers.JSONField(), help_text="Keys and indexes that lead to the fault.")
+    loc = serializers.ListField(
+        child=serializers.JSONField(), help_text="Keys and indexes that lead to the fault."
+    )
     msg = serializers.CharField()
     type = serializers.CharField()
 
@@ -52,6 +54,10 @@ class Schema(AutoSchema):
 
     def _error_body(self, status: int, direction: Any) -> Any:
         body = envelope(status)
-        example = OpenApiExample(body["code"], value=body, response_only=True, status_codes=[str(status)])
-        described = OpenApiResponse(ErrorSerializer, description=body["message"], examples=[example])
+        example = OpenApiExample(
+            body["code"], value=body, response_only=True, status_codes=[str(status)]
+        )
+        described = OpenApiResponse(
+            ErrorSerializer, description=body["message"], examples=[example]
+        )
         return self._get_response_for_code(described, str(status), direction=direction)
