@@ -52,9 +52,7 @@ class Catalogue:
             price_per_second=model.price_per_second,
             latency_p50=self.latencies.get((provider.pk, model.name)),
             free_slots=_free_slots(provider, load),
-            held_until=provider.not_before
-            if provider.not_before and provider.not_before > now
-            else None,
+            held_until=_held_until(provider, now),
             hold_reason=provider.hold_reason,
         )
 
@@ -73,6 +71,10 @@ def _is_dead(model: ProviderModel, today: date) -> bool:
     """Past its retirement, at its vendor's own address; another base URL brings it back."""
     gone = model.retired_at is not None and model.retired_at <= today
     return gone and registry.is_vendor_base_url(model.provider_id)
+
+
+def _held_until(provider: Provider, now: datetime) -> datetime | None:
+    return provider.not_before if provider.not_before and provider.not_before > now else None
 
 
 def _free_slots(provider: Provider, load: Mapping[str, int]) -> int | None:

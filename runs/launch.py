@@ -58,11 +58,8 @@ def create_run(config: RunConfig, *, now: datetime) -> Run:
         run = _new_run(config, storyboard, now, total=len(segments) * config.gen_count)
         run.save(force_insert=True)
         insert(Task, _TASK_COLUMNS, _task_rows(run, segments))
-        insert(
-            Event,
-            _EVENT_COLUMNS,
-            [(run.pk, 1, None, None, now, "created", "", Status.QUEUED, _summary(run))],
-        )
+        created = (run.pk, 1, None, None, now, "created", "", Status.QUEUED, _summary(run))
+        insert(Event, lifecycle.EVENT_COLUMNS, [created])
         if not run.force and not run.dry_run:
             _mark_reusable(run)
     return run
@@ -189,38 +186,15 @@ def _summary(run: Run) -> str:
 
 # ---- a task ------------------------------------------------------------------------------------
 
-_EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
+# fmt: off
 _TASK_COLUMNS = (
-    *(
-        "id",
-        "run",
-        "segment_uuid",
-        "segment_index",
-        "take",
-        "snapshot",
-        "full_prompt",
-        "fingerprint",
-    ),
-    *(
-        "status",
-        "step",
-        "due_at",
-        "fence",
-        "waiting_reason",
-        "attempt_count",
-        "tries",
-        "errors_in_a_row",
-    ),
-    *(
-        "failed_providers",
-        "provider_id",
-        "provider_model_id",
-        "error_code",
-        "error_msg",
-        "possibly_billed",
-    ),
-    *("created_at", "updated_at"),
+    "id", "run", "segment_uuid", "segment_index", "take",
+    "snapshot", "full_prompt", "fingerprint",
+    "status", "step", "due_at", "fence", "waiting_reason", "attempt_count", "tries", "errors_in_a_row",
+    "failed_providers", "provider_id", "provider_model_id", "error_code", "error_msg", "possibly_billed",
+    "created_at", "updated_at",
 )
+# fmt: on
 
 
 def _task_rows(run: Run, segments: Sequence[Segment]) -> Iterator[tuple[object, ...]]:
@@ -229,19 +203,15 @@ def _task_rows(run: Run, segments: Sequence[Segment]) -> Iterator[tuple[object, 
     for segment in segments:
         frozen = freeze(segment)
         for take in range(1, run.gen_count + 1):
+            # fmt: off
             yield (
-                *(
-                    ids.new_id(),
-                    run.pk,
-                    segment.pk,
-                    segment.segment_index,
-                    take,
-                    frozen.snapshot,
-                    frozen.prompt,
-                ),
-                *(frozen.fingerprint(run, take), Status.QUEUED, step, now, 0, "", 0, 0, 0),
-                *([], "", "", "", "", False, now, now),
+                ids.new_id(), run.pk, segment.pk, segment.segment_index, take,
+                frozen.snapshot, frozen.prompt, frozen.fingerprint(run, take),
+                Status.QUEUED, step, now, 0, "", 0, 0, 0,
+                [], "", "", "", "", False,
+                now, now,
             )
+            # fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,14 +225,14 @@ class Frozen:
     def fingerprint(self, run: Run, take: int) -> str:
         """Of everything that decides how the take looks: the key under which it is found again."""
         facts = [
-            *(
-                run.model_id,
-                self.prompt,
-                self.snapshot["duration_seconds"],
-                self.snapshot["resolution"],
-            ),
-            *(self.snapshot["is_pro"], self.image),
-            *(run.provider_id if run.routing_strategy == "manual" else None, take),
+            run.model_id,
+            self.prompt,
+            self.snapshot["duration_seconds"],
+            self.snapshot["resolution"],
+            self.snapshot["is_pro"],
+            self.image,
+            run.provider_id if run.routing_strategy == "manual" else None,
+            take,
         ]
         return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()
 

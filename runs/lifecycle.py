@@ -16,17 +16,22 @@ from django.db.models import Count, Q, QuerySet
 
 from cineflow.core import guarded
 from cineflow.core.bulk import insert
-from runs.models import ACTIVE, LIVE, Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
-
-COUNTED = (
-    Status.QUEUED,
-    Status.RUNNING,
-    Status.COMPLETED,
-    Status.FAILED,
-    Status.DOWNLOAD_FAILED,
-    Status.CANCELED,
+from runs.models import (
+    ACTIVE,
+    ENDED,
+    LIVE,
+    Attempt,
+    Event,
+    Phase,
+    Run,
+    Status,
+    Step,
+    Task,
+    VideoFile,
 )
-_EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
+
+COUNTED = (*ACTIVE, *ENDED)
+EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +145,8 @@ def _heed_cancels(moves: Sequence[Move]) -> Sequence[Move]:
     back = [move.task.pk for move in moves if move.after == Status.QUEUED]
     if not back:
         return moves
-    wished = set(
-        Task.objects.filter(pk__in=back, cancel_requested_at__isnull=False).values_list(
-            "pk", flat=True
-        )
-    )
+    asked = Task.objects.filter(pk__in=back, cancel_requested_at__isnull=False)
+    wished = set(asked.values_list("pk", flat=True))
     return [
         replace(move, after=Status.CANCELED, why="canceled", values=CANCELED)
         if move.task.pk in wished
@@ -204,22 +206,11 @@ def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None
         attempt = move.new_attempt or move.attempt
         number = attempt.number if attempt else None
         before = "" if move.kind == "created" else move.task.status
-        rows.append(
-            (
-                run.pk,
-                run.event_count,
-                move.task.pk,
-                number,
-                now,
-                move.kind,
-                before,
-                move.after,
-                move.why,
-            )
-        )
+        row = (run.pk, run.event_count, move.task.pk, number, now)
+        rows.append((*row, move.kind, before, move.after, move.why))
         _count(run, move.task.status, -1)
         _count(run, move.after, 1)
-    insert(Event, _EVENT_COLUMNS, rows)
+    insert(Event, EVENT_COLUMNS, rows)
     for run in runs.values():
         save_counts(run, now)
 

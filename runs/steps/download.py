@@ -21,6 +21,7 @@ from providers.preview.render import RenderError, render_clip
 from runs import lifecycle, mp4, outputs
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task, VideoFile
+from runs.steps.failures import of_task
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
         return NotStored(str(error))
     except OSError as error:
         return NotStored(f"The file could not be written here: {error.strerror or error}.")
-    except Exception as error:
+    except Exception as error:  # the video is paid: whatever failed, it is tried again
         logger.exception("attempt %s could not be stored", fetching.attempt.pk)
         return NotStored(f"The video could not be stored: {type(error).__name__}.")
     finally:
@@ -221,16 +222,11 @@ def _once_more(task: Task, result: NotStored, now: datetime) -> dict[str, Any]:
 def _given_up(fetching: Fetching, result: NotStored) -> Move:
     """The attempt stays in `downloading`: its job is finished and paid, and a retry fetches it again."""
     failure = Failure(Code.DOWNLOAD_FAILED, f"The finished video could not be fetched: {result}")
-    values = {
-        "error_code": failure.code,
-        "error_msg": failure.message,
-        "retryable": failure.retryable,
-    }
     return Move(
         fetching.task,
         Status.DOWNLOAD_FAILED,
         failure.message,
         kind="download_failed",
-        values=values,
+        values=of_task(failure),
         attempt=fetching.attempt,
     )

@@ -34,6 +34,7 @@ from runs.candidates import Catalogue, catalogue, why_busy
 from runs.lifecycle import Move
 from runs.models import ACTIVE, Attempt, Phase, Run, Status, Step, Task
 from runs.steps.check import draw, shot_of
+from runs.steps.failures import of_attempt, of_task
 
 logger = logging.getLogger(__name__)
 
@@ -269,16 +270,8 @@ def _unroutable(task: Task, decision: Decision) -> Move:
         task,
         Status.FAILED,
         failure.message,
-        values={"routing": as_json(decision), **error_of(failure)},
+        values={"routing": as_json(decision), **of_task(failure)},
     )
-
-
-def error_of(failure: Failure) -> dict[str, Any]:
-    return {
-        "error_code": failure.code,
-        "error_msg": failure.message,
-        "retryable": failure.retryable,
-    }
 
 
 # ---- send: in a thread of its own, without the database ----------------------------------------------
@@ -290,18 +283,16 @@ def send(transport: Transport, sending: Sending) -> Outcome:
     account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
     try:
         call = adapter.submit(account, request_of(sending.task, attempt, adapter))
-    except Exception as error:
+    except Exception as error:  # a bug before the call must not look like a paid one
         logger.exception("the request of attempt %s could not be built", attempt.pk)
-        return Rejected(
-            Failure(Code.UNKNOWN_ERROR, f"The request could not be built: {type(error).__name__}.")
-        )
+        message = f"The request could not be built: {type(error).__name__}."
+        return Rejected(Failure(Code.UNKNOWN_ERROR, message))
     if isinstance(call, Accepted):
         return call
     if time.monotonic() - sending.committed > settings.SEND_WITHIN_SECONDS:
         return TooLate()
-    return _answer(
-        transport, adapter, account, call, sending.committed + settings.SEND_WITHIN_SECONDS
-    )
+    send_by = sending.committed + settings.SEND_WITHIN_SECONDS
+    return _answer(transport, adapter, account, call, send_by)
 
 
 def _answer(
@@ -316,16 +307,12 @@ def _answer(
             case answer:
                 return adapter.read_submit(answer)
     except UnexpectedReply as error:
-        return Ambiguous(
-            Failure(
-                Code.UNKNOWN_ERROR, f"{account.provider_id} sent an answer we cannot read: {error}"
-            )
-        )
-    except Exception as error:
+        message = f"{account.provider_id} sent an answer we cannot read: {error}"
+        return Ambiguous(Failure(Code.UNKNOWN_ERROR, message))
+    except Exception as error:  # it may have been sent: never to be taken for a failure
         logger.exception("the answer of %s could not be handled", account.provider_id)
-        return Ambiguous(
-            Failure(Code.UNKNOWN_ERROR, f"The answer could not be handled: {type(error).__name__}.")
-        )
+        message = f"The answer could not be handled: {type(error).__name__}."
+        return Ambiguous(Failure(Code.UNKNOWN_ERROR, message))
 
 
 def request_of(task: Task, attempt: Attempt, adapter: Adapter) -> GenerationRequest:
@@ -369,13 +356,10 @@ def _apply_alone(sending: Sending, move: Move, now: datetime) -> None:
     try:
         lifecycle.apply([move], now=now)
     except IntegrityError:
-        message = (
-            f"{sending.attempt.provider_id} answered with a job id that belongs to another attempt."
-        )
-        lifecycle.apply(
-            [ambiguous(sending.task, sending.attempt, Failure(Code.UNKNOWN_ERROR, message), now)],
-            now=now,
-        )
+        task, attempt = sending.task, sending.attempt
+        message = f"{attempt.provider_id} answered with a job id that belongs to another attempt."
+        failure = Failure(Code.UNKNOWN_ERROR, message)
+        lifecycle.apply([ambiguous(task, attempt, failure, now)], now=now)
 
 
 def _provider_models(
@@ -398,17 +382,12 @@ def _move(
     task, attempt = sending.task, sending.attempt
     match outcome:
         case Accepted():
-            return _accepted(
-                task,
-                attempt,
-                outcome,
-                models.get((attempt.provider_id, attempt.provider_model_id)),
-                now,
-            )
+            model = models.get((attempt.provider_id, attempt.provider_model_id))
+            return _accepted(task, attempt, outcome, model, now)
         case Ambiguous(failure):
             return ambiguous(task, attempt, failure, now)
         case Rejected(failure):
-            ended = {"phase": Phase.REJECTED, "finished_at": now, **_error(failure)}
+            ended = {"phase": Phase.REJECTED, "finished_at": now, **of_attempt(failure)}
             return after_failure(task, attempt, failure, run, ended, now)
         case TooLate():
             words = "not sent in time after its commit; back to the queue, nothing is billed"
@@ -422,14 +401,12 @@ def _accepted(
     wait_first = settings.POLL_INITIAL_WAIT_SECONDS
     give_up = settings.MAX_POLL_TIME
     cost: Decimal | None = None
-    if model:
-        wait_first = (
-            wait_first
-            if model.poll_initial_wait_seconds is None
-            else model.poll_initial_wait_seconds
-        )
-        give_up = give_up if model.max_poll_seconds is None else model.max_poll_seconds
-        cost = None if model.price_per_second is None else model.price_per_second * attempt.seconds
+    if model and model.poll_initial_wait_seconds is not None:
+        wait_first = model.poll_initial_wait_seconds
+    if model and model.max_poll_seconds is not None:
+        give_up = model.max_poll_seconds
+    if model and model.price_per_second is not None:
+        cost = model.price_per_second * attempt.seconds
     known = {
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
@@ -472,7 +449,7 @@ def ambiguous(task: Task, attempt: Attempt, failure: Failure, now: datetime) -> 
         "retryable": False,
         "possibly_billed": True,
     }
-    known = {"phase": Phase.AMBIGUOUS, "possibly_billed": True, **_error(failure)}
+    known = {"phase": Phase.AMBIGUOUS, "possibly_billed": True, **of_attempt(failure)}
     return Move(
         task,
         Status.FAILED,
@@ -508,7 +485,7 @@ def after_failure(
         task,
         Status.FAILED,
         failure.message,
-        values=error_of(failure),
+        values=of_task(failure),
         attempt=attempt,
         attempt_values=ended,
     )
@@ -556,14 +533,6 @@ def requeue(
         attempt=attempt,
         attempt_values=ended,
     )
-
-
-def _error(failure: Failure) -> dict[str, Any]:
-    return {
-        "error_code": failure.code,
-        "error_msg": failure.message,
-        "http_status": failure.http_status,
-    }
 
 
 def _hold_accounts(answered: Sequence[tuple[Sending, Outcome]], now: datetime) -> None:
