@@ -85,26 +85,13 @@ def at_work(stack: Stack) -> Iterator[None]:
     """With a web server and a worker, as they run in production."""
     port = _free_port()
     stack.address = f"http://127.0.0.1:{port}"
-    web = [
-        "gunicorn",
-        "--config",
-        "python:cineflow.gunicorn",
-        "cineflow.wsgi",
-        "--bind",
-        f"127.0.0.1:{port}",
-    ]
-    worker = [
-        "celery",
-        "-A",
-        "cineflow.worker",
-        "worker",
-        "--pool",
-        "threads",
-        "--concurrency",
-        "2",
-    ]
-    alone = ["--without-gossip", "--without-mingle", "--loglevel", "warning"]
-    with _process(stack, "web", web), _process(stack, "worker", [*worker, *alone]):
+    web = f"gunicorn --config python:cineflow.gunicorn cineflow.wsgi --bind 127.0.0.1:{port}"
+    worker = "celery -A cineflow.worker worker --pool threads --concurrency 2"
+    alone = "--without-gossip --without-mingle --loglevel warning"
+    with (
+        _process(stack, "web", web.split()),
+        _process(stack, "worker", f"{worker} {alone}".split()),
+    ):
         yield
 
 

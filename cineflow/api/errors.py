@@ -67,18 +67,11 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         case exceptions.ValidationError():
             return handle(Invalid(list(_flatten(error.get_full_details()))), context)
         case exceptions.MethodNotAllowed() | exceptions.UnsupportedMediaType():
-            allow = (
-                context["view"].headers if isinstance(error, exceptions.MethodNotAllowed) else {}
-            )
-            return Response(
-                envelope(error.status_code, str(error.detail)),
-                status=error.status_code,
-                headers=allow,
-            )
+            # A 405 has to name the methods that there are.
+            is_method = isinstance(error, exceptions.MethodNotAllowed)
+            return _told(error, headers=context["view"].headers if is_method else {})
         case exceptions.APIException():
-            return Response(
-                envelope(error.status_code, str(error.detail)), status=error.status_code
-            )
+            return _told(error)
         case Http404():
             return Response(envelope(404), status=404)
         case RequestDataTooBig():
@@ -86,10 +79,15 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         case TooManyFieldsSent() | TooManyFilesSent() | SuspiciousOperation():
             return Response(envelope(400), status=400)
         case OperationalError() | InterfaceError():
-            logger.exception("the database did not answer")
+            logger.error("the database did not answer", exc_info=error)
             return Response(envelope(503), status=503, headers={"Retry-After": RETRY_AFTER})
         case _:
             return None
+
+
+def _told(error: exceptions.APIException, *, headers: dict[str, str] | None = None) -> Response:
+    body = envelope(error.status_code, str(error.detail))
+    return Response(body, status=error.status_code, headers=headers)
 
 
 def _flatten(details: Any, loc: tuple[str | int, ...] = ()) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ _MAX_DIGITS = 18
 
 
 class PagePagination(BasePagination):
-    def paginate_queryset(
+    def paginate_queryset(  # type: ignore[override]  # our lists are querysets, all of them
         self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
     ) -> list[Any]:
         self.page, self.page_size = read_page(request)

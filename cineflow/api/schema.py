@@ -20,7 +20,8 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 
 class ErrorDetailsSerializer(serializers.Serializer[Any]):
-    errors = ProblemSerializer(many=True, required=False)
+    # The name of the field hides the property that only an input serializer is asked for.
+    errors = ProblemSerializer(many=True, required=False)  # type: ignore[assignment]
     possibly_billed = serializers.BooleanField(required=False)
 
 
@@ -60,4 +61,7 @@ class Schema(AutoSchema):
         described = OpenApiResponse(
             ErrorSerializer, description=body["message"], examples=[example]
         )
-        return self._get_response_for_code(described, str(status), direction=direction)
+        # drf-spectacular leaves this method of its own without annotations.
+        return self._get_response_for_code(  # type: ignore[no-untyped-call]
+            described, str(status), direction=direction
+        )

@@ -22,19 +22,13 @@ class SortBackend(BaseFilterBackend):
             return queryset
         sort, order = only_value(request, "sort"), only_value(request, "order")
         if order not in (None, "asc", "desc"):
-            raise Invalid(
-                [problem(["order"], "'order' must be 'asc' or 'desc'.", "invalid_choice")]
-            )
+            message = "'order' must be 'asc' or 'desc'."
+            raise Invalid([problem(["order"], message, "invalid_choice")])
         if sort is None:
             return queryset.order_by(*view.default_order)  # type: ignore[attr-defined]
         if sort not in allowed:
-            raise Invalid(
-                [
-                    problem(
-                        ["sort"], f"'sort' must be one of: {', '.join(allowed)}.", "invalid_choice"
-                    )
-                ]
-            )
+            message = f"'sort' must be one of: {', '.join(allowed)}."
+            raise Invalid([problem(["sort"], message, "invalid_choice")])
         # The two databases put nulls at different ends unless told.
         field = F(sort).asc(nulls_last=True) if order == "asc" else F(sort).desc(nulls_last=True)
         return queryset.order_by(field, "pk" if order == "asc" else "-pk")

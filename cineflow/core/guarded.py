@@ -46,11 +46,12 @@ def _write_group(
     conditions, assigned = columns[: 1 + len(expected)], columns[1 + len(expected) :]
     varying = [column for column in columns if column.in_rows is not None]
     table = connection.ops.quote_name(model._meta.db_table)
+    names = ", ".join(column.name for column in varying)
+    setting = ", ".join(f"{column.target} = {column.value}" for column in assigned)
+    holding = " AND ".join(f"{table}.{column.target} = {column.value}" for column in conditions)
     sql = (
-        f"WITH v({', '.join(column.name for column in varying)}) AS ({_source(varying, len(group))}) "  # noqa: S608 - names are ours
-        f"UPDATE {table} SET {', '.join(f'{column.target} = {column.value}' for column in assigned)} FROM v "
-        f"WHERE {' AND '.join(f'{table}.{column.target} = {column.value}' for column in conditions)} "
-        f"RETURNING {table}.{columns[0].target}"
+        f"WITH v({names}) AS ({_source(varying, len(group))}) "  # noqa: S608 - names are ours
+        f"UPDATE {table} SET {setting} FROM v WHERE {holding} RETURNING {table}.{columns[0].target}"
     )
     said = [parameter for column in (*assigned, *conditions) for parameter in column.said]
     with connection.cursor() as cursor:
@@ -125,7 +126,8 @@ def _target(field: Any) -> str:
 def _source(varying: Sequence[_Column], count: int) -> str:
     if connection.vendor == "postgresql":
         # One array a column: thousands of single parameters take longer to bind than the rows to write.
-        return f"SELECT * FROM unnest({', '.join(f'%s::{column.type}[]' for column in varying)})"
+        arrays = ", ".join(f"%s::{column.type}[]" for column in varying)
+        return f"SELECT * FROM unnest({arrays})"  # noqa: S608 - types of the model's columns
     row = f"({', '.join(['%s'] * len(varying))})"
     return f"VALUES {', '.join([row] * count)}"
 

@@ -7,7 +7,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 
 _rendering = threading.Lock()
 
