@@ -180,9 +180,26 @@ RUN_FIELDS: list[tuple[str, Any, int, str]] = [
     ("total_tasks", 0, 400, "validation_error"),
 ]
 OUTPUT_PATHS = (
-    *("..", "../x", "a/../../x", "/etc", "//etc", "~", "~root/x", "a/../../../etc/passwd"),
-    *("C:\\x", "a\\..\\..\\x", "a\nb", "a:b", "\u202eabc", "", " ", ".", "x" * 5_000),
-    *("é" * 150, "a/" * 600, None),
+    "..",
+    "../x",
+    "a/../../x",
+    "/etc",
+    "//etc",
+    "~",
+    "~root/x",
+    "a/../../../etc/passwd",
+    "C:\\x",
+    "a\\..\\..\\x",
+    "a\nb",
+    "a:b",
+    "\u202eabc",
+    "",
+    " ",
+    ".",
+    "x" * 5_000,
+    "é" * 150,
+    "a/" * 600,
+    None,
 )
 SEGMENT_FIELDS: list[tuple[str, Any]] = [
     ("prompt_text", ""),
@@ -238,56 +255,28 @@ SEGMENT_FIELDS: list[tuple[str, Any]] = [
     ("asset", {"weather": "rain"}),
 ]
 READ_ONLY_OF_SEGMENT = {"id": "seg_1", "segment_index": 2, "storyboard_id": "{sb}"}
+# fmt: off
 IMAGE_URLS = (
-    *(
-        "",
-        " ",
-        "x",
-        "image.png",
-        "/",
-        "//",
-        "//example.com/a.png",
-        "http:",
-        "http://",
-        "http:///a.png",
-    ),
-    *("ftp://example.com/a.png", "file:///etc/passwd", "data:image/png;base64,AAAA"),
-    *("javascript:alert(1)", "gopher://example.com/", "blob:https://example.com/1"),
-    *(
-        "http://localhost/a.png",
-        "http://LOCALHOST./a.png",
-        "http://a.localhost/",
-        "http://127.0.0.1/",
-    ),
-    *("http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/"),
-    *(
-        "http://0/",
-        "http://0.0.0.0/",
-        "http://[::1]/",
-        "http://[::]/",
-        "http://[::ffff:127.0.0.1]/",
-    ),
-    *("http://[::ffff:7f00:1]/", "http://[64:ff9b::a9fe:a9fe]/", "http://[2002:7f00:1::]/"),
-    *("http://[fe80::1%25eth0]/", "http://[fd00::1]/", "http://10.0.0.1/", "http://172.16.0.1/"),
-    *("http://192.168.1.1/", "http://169.254.169.254/latest/meta-data/", "http://100.64.0.1/"),
-    *(
-        "http://224.0.0.1/",
-        "http://255.255.255.255/",
-        "http://１２７.0.0.1/",
-        "http://127。0。0。1/",
-    ),
-    *("http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/", "http://user:pass@example.com/", "http://example.com@127.0.0.1/"),
-    *("http://127.0.0.1:80\\@example.com/", "http://example.com:99999/", "http://example.com:x/"),
-    *("http://[::1", "http://exa mple.com/", "http://example.com/\r\nX: y", "http://\u00ad/"),
-    *(
-        "http://example.com/\u0085",
-        "/uploads/",
-        "/uploads/../secret-key",
-        "/uploads/%2e%2e/secret-key",
-    ),
-    *("/uploads/" + "0" * 40 + ".png", "http://localhost/uploads/../secret-key", "/etc/passwd"),
+    "", " ", "x", "image.png", "/", "//", "//example.com/a.png", "http:", "http://",
+    "http:///a.png", "ftp://example.com/a.png", "file:///etc/passwd",
+    "data:image/png;base64,AAAA", "javascript:alert(1)", "gopher://example.com/",
+    "blob:https://example.com/1", "http://localhost/a.png", "http://LOCALHOST./a.png",
+    "http://a.localhost/", "http://127.0.0.1/", "http://127.1/", "http://2130706433/",
+    "http://0x7f000001/", "http://0177.0.0.1/", "http://0/", "http://0.0.0.0/", "http://[::1]/",
+    "http://[::]/", "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/",
+    "http://[64:ff9b::a9fe:a9fe]/", "http://[2002:7f00:1::]/", "http://[fe80::1%25eth0]/",
+    "http://[fd00::1]/", "http://10.0.0.1/", "http://172.16.0.1/", "http://192.168.1.1/",
+    "http://169.254.169.254/latest/meta-data/", "http://100.64.0.1/", "http://224.0.0.1/",
+    "http://255.255.255.255/", "http://１２７.0.0.1/",  # noqa: RUF001 - digits that only look like these
+    "http://127。0。0。1/", "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/", "http://user:pass@example.com/",
+    "http://example.com@127.0.0.1/", "http://127.0.0.1:80\\@example.com/",
+    "http://example.com:99999/", "http://example.com:x/", "http://[::1", "http://exa mple.com/",
+    "http://example.com/\r\nX: y", "http://\u00ad/", "http://example.com/\u0085", "/uploads/",
+    "/uploads/../secret-key", "/uploads/%2e%2e/secret-key", "/uploads/" + "0" * 40 + ".png",
+    "http://localhost/uploads/../secret-key", "/etc/passwd",
     "http://example.com/" + "x" * 3_000,
 )
+# fmt: on
 CLIENT_EVENTS: dict[str, Any] = {
     "no events": [],
     "101 events": [{"event_type": "ui_error"}] * 101,
@@ -441,7 +430,8 @@ def content_types() -> Iterator[Case]:
 # ---- multipart ---------------------------------------------------------------------------------
 
 EDGE = "edge-of-the-form"
-MULTIPART: Headers = (("Content-Type", f"multipart/form-data; boundary={EDGE}"),)
+FORM_TYPE = f"multipart/form-data; boundary={EDGE}"
+MULTIPART: Headers = (("Content-Type", FORM_TYPE),)
 
 
 def storyboard_file(segments: int = 1) -> bytes:
@@ -589,7 +579,7 @@ BROKEN_SHAPES: dict[str, Any] = {
     "bible an object": {"segments": [SEGMENT], "character_bible": {}},
     "bible of strings": {"segments": [SEGMENT], "character_bible": ["Alice"]},
 }
-INDEXES = (0, -1, 2**31, 2**53, "1", 1.0, 1.5, True, None, [], {})
+INDEXES: tuple[object, ...] = (0, -1, 2**31, 2**53, "1", 1.0, 1.5, True, None, [], {})
 
 
 def storyboards() -> Iterator[Case]:
@@ -677,56 +667,18 @@ def images() -> Iterator[Case]:
 
 # ---- ids ---------------------------------------------------------------------------------------
 
+# fmt: off
 BAD_IDS = (
-    *(
-        "x",
-        "..",
-        "../x",
-        "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
-        "%00",
-        "a%00b",
-        "%FF",
-        "%C3%28",
-        "%ED%A0%80",
-    ),
-    *(
-        "null",
-        "undefined",
-        "0",
-        "-1",
-        "1",
-        "*",
-        "%25",
-        "%0a",
-        "%20",
-        "''",
-        "%27%20OR%201%3D1--",
-        "{}",
-        "[object%20Object]",
-    ),
-    *(
-        "x" * 5_000,
-        "%D9%A3",
-        "%F0%9F%8E%AC",
-        "PREFIX",
-        "PREFIX_",
-        "PREFIX_" + "z" * 26,
-        "PREFIX_" + "8" * 26,
-    ),
-    *(
-        "PREFIX_" + "0" * 26,
-        "PREFIX_" + "0" * 25,
-        "PREFIX_" + "0" * 27,
-        "PREFIX_" + "u" * 26,
-        "PREFIX_" + "A" * 26,
-    ),
-    *(
-        "PREFIX_" + "%EF%BC%91" * 26,
-        "PREFIX_00000000-0000-7000-8000-000000000000",
-        "PREFIX__" + "0" * 26,
-    ),
-    *("00000000-0000-7000-8000-000000000000", "PREFIX_123", "PREFIX_" + "0" * 26 + "%0a", "OTHER"),
+    "x", "..", "../x", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "%00", "a%00b", "%FF", "%C3%28",
+    "%ED%A0%80", "null", "undefined", "0", "-1", "1", "*", "%25", "%0a", "%20", "''",
+    "%27%20OR%201%3D1--", "{}", "[object%20Object]", "x" * 5_000, "%D9%A3", "%F0%9F%8E%AC",
+    "PREFIX", "PREFIX_", "PREFIX_" + "z" * 26, "PREFIX_" + "8" * 26, "PREFIX_" + "0" * 26,
+    "PREFIX_" + "0" * 25, "PREFIX_" + "0" * 27, "PREFIX_" + "u" * 26, "PREFIX_" + "A" * 26,
+    "PREFIX_" + "%EF%BC%91" * 26, "PREFIX_00000000-0000-7000-8000-000000000000",
+    "PREFIX__" + "0" * 26, "00000000-0000-7000-8000-000000000000", "PREFIX_123",
+    "PREFIX_" + "0" * 26 + "%0a", "OTHER",
 )
+# fmt: on
 # Address, prefix, an id that exists and is of another kind, and how it is asked.
 ID_PLACES: list[tuple[str, str, str, str, bytes]] = [
     ("GET", "/api/v1/storyboards/ID", "sb", "{seg}", b""),
@@ -781,13 +733,14 @@ def ids() -> Iterator[Case]:
 # ---- query parameters --------------------------------------------------------------------------
 
 LISTS = (
-    *(
-        "/api/v1/storyboards",
-        "/api/v1/storyboards/{sb}/segments",
-        "/api/v1/runs",
-        "/api/v1/runs/{run}/tasks",
-    ),
-    *("/api/v1/models", "/api/v1/providers", "/api/v1/admin/models", "/api/v1/admin/providers"),
+    "/api/v1/storyboards",
+    "/api/v1/storyboards/{sb}/segments",
+    "/api/v1/runs",
+    "/api/v1/runs/{run}/tasks",
+    "/api/v1/models",
+    "/api/v1/providers",
+    "/api/v1/admin/models",
+    "/api/v1/admin/providers",
 )
 BAD_NUMBERS = (
     "0",
@@ -926,66 +879,22 @@ def _not_allowed(method: str, path: str, **more: Any) -> Case:
     )
 
 
+# fmt: off
 LOST_PATHS = (
-    *(
-        "/api",
-        "/api/",
-        "/api/v1",
-        "/api/v1/",
-        "/api/v2",
-        "/api/v2/storyboards",
-        "/api/v1/nothing",
-        "/api/v1//storyboards",
-    ),
-    *(
-        "/api//v1/storyboards",
-        "/api/v1/storyboards/",
-        "/api/v1/storyboards//",
-        "/api/v1/storyboards/{sb}/",
-        "/api/v1/runs/",
-    ),
-    *(
-        "/api/v1/admin/",
-        "/api/v1/admin/users",
-        "/api/v1/admin/providers/",
-        "/api/v1/Storyboards",
-        "/API/v1/nothing",
-    ),
-    *(
-        "/api/v1/%2Fstoryboards",
-        "/api%2Fv1/storyboards/",
-        "/api/v1/%2e%2e/%2e%2e/etc/passwd",
-        "/api/v1/%2e%2e%2fruns",
-    ),
-    *(
-        "/api/v1/../../etc/passwd",
-        "/api/v1/./storyboards",
-        "/api/v1/storyboards/{sb}/segments/1",
-        "/api/v1/storyboards;a=b",
-    ),
-    *(
-        "/api/v1/tasks/{task}/download.mp4",
-        "/api/v1/storyboards.json",
-        "/api/v1/%",
-        "/api/v1/%zz",
-        "/api/v1/%00",
-        "/api/v1/%ff%fe",
-    ),
-    *(
-        "/api/v1/%0d%0aX-Injected:%20yes",
-        "/api/v1/<script>alert(1)</script>",
-        "/api/v1/{{7*7}}",
-        "/api/v1/" + "x" * 8_000,
-    ),
-    *(
-        "/api/v1/" + "a/" * 4_000,
-        "/api/v1/.env",
-        "/api/v1/graphql",
-        "/api/v1/swagger.json",
-        "/api/v1\\runs",
-        "/api/v1/caf%E9",
-    ),
+    "/api", "/api/", "/api/v1", "/api/v1/", "/api/v2", "/api/v2/storyboards", "/api/v1/nothing",
+    "/api/v1//storyboards", "/api//v1/storyboards", "/api/v1/storyboards/",
+    "/api/v1/storyboards//", "/api/v1/storyboards/{sb}/", "/api/v1/runs/", "/api/v1/admin/",
+    "/api/v1/admin/users", "/api/v1/admin/providers/", "/api/v1/Storyboards", "/API/v1/nothing",
+    "/api/v1/%2Fstoryboards", "/api%2Fv1/storyboards/", "/api/v1/%2e%2e/%2e%2e/etc/passwd",
+    "/api/v1/%2e%2e%2fruns", "/api/v1/../../etc/passwd", "/api/v1/./storyboards",
+    "/api/v1/storyboards/{sb}/segments/1", "/api/v1/storyboards;a=b",
+    "/api/v1/tasks/{task}/download.mp4", "/api/v1/storyboards.json", "/api/v1/%", "/api/v1/%zz",
+    "/api/v1/%00", "/api/v1/%ff%fe", "/api/v1/%0d%0aX-Injected:%20yes",
+    "/api/v1/<script>alert(1)</script>", "/api/v1/{{7*7}}", "/api/v1/" + "x" * 8_000,
+    "/api/v1/" + "a/" * 4_000, "/api/v1/.env", "/api/v1/graphql", "/api/v1/swagger.json",
+    "/api/v1\\runs", "/api/v1/caf%E9",
 )
+# fmt: on
 
 
 def paths() -> Iterator[Case]:
@@ -1056,7 +965,10 @@ def headers() -> Iterator[Case]:
         status=403,
         code="forbidden",
     )
-    wrong_length = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    wrong_length = (
+        b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\n"
+    )
     for name, rest in {
         "length that is no number": b"Content-Length: x\r\n\r\n{}",
         "negative length": b"Content-Length: -5\r\n\r\n{}",
@@ -1073,9 +985,8 @@ def headers() -> Iterator[Case]:
         yield Case(name=name, raw=wrong_length + rest)
     retry = wrong_length.replace(b"/runs", b"/tasks/{task}/retry")
     yield Case(name="a retry whose body broke off", raw=retry + b"Content-Length: 500\r\n\r\n{}")
-    upload = wrong_length.replace(b"/runs", b"/storyboards").replace(
-        b"application/json", MULTIPART[0][1].encode()
-    )  # type: ignore[union-attr]
+    upload = wrong_length.replace(b"/runs", b"/storyboards")
+    upload = upload.replace(b"application/json", FORM_TYPE.encode())
     cut = form(part(GOOD_BOARD))[: -len(EDGE) - 6]
     yield Case(name="an upload that broke off", raw=upload + b"Content-Length: 5000\r\n\r\n" + cut)
     for name, request, status in (
@@ -1135,19 +1046,16 @@ BAD_AUTHORIZATIONS: dict[str, bytes] = {
     "right token and 64 kB of blanks": b"Bearer " + b" " * 64_000 + b"x",
 }
 GUARDED = (
-    *(
-        "/api/v1",
-        "/api/v1/",
-        "/api/v1/storyboards",
-        "/api/v1/nothing",
-        "/api/v1/storyboards/x",
-        "/metrics",
-    ),
-    *(
-        "/api/v1/tasks/{task}/download?expires=99999999999&signature=x",
-        "/api/v1/tasks/{task}/download?expires=x",
-    ),
-    *("/api/v1/runs?token=a-token-of-the-tests", "/api/v1/runs?access_token=a-token-of-the-tests"),
+    "/api/v1",
+    "/api/v1/",
+    "/api/v1/storyboards",
+    "/api/v1/nothing",
+    "/api/v1/storyboards/x",
+    "/metrics",
+    "/api/v1/tasks/{task}/download?expires=99999999999&signature=x",
+    "/api/v1/tasks/{task}/download?expires=x",
+    "/api/v1/runs?token=a-token-of-the-tests",
+    "/api/v1/runs?access_token=a-token-of-the-tests",
 )
 
 
@@ -1213,19 +1121,20 @@ def harmless() -> Iterator[Case]:
             name=f"header {name}: {_short(value)}", path="/api/v1/models", headers=given, status=200
         )
     for query in (
-        *(
-            "page=99999999999999999",
-            "format=api",
-            "format=html",
-            "_format=xml",
-            "unknown=%00",
-            "name=%ED%A0%80",
-            "=",
-            "&&&",
-            "%",
-            "x" * 7_500,
-        ),
-        *("page=1&unknown[]=2", "PAGE=0", "expires=%00&signature=%ff", "sort=created_at&order=asc"),
+        "page=99999999999999999",
+        "format=api",
+        "format=html",
+        "_format=xml",
+        "unknown=%00",
+        "name=%ED%A0%80",
+        "=",
+        "&&&",
+        "%",
+        "x" * 7_500,
+        "page=1&unknown[]=2",
+        "PAGE=0",
+        "expires=%00&signature=%ff",
+        "sort=created_at&order=asc",
     ):
         yield Case(name=f"query {_short(query)}", path=f"/api/v1/storyboards?{query}", status=200)
     yield Case(

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 import pytest
 from PIL import Image, ImageChops
 

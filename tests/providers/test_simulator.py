@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 import pytest
 import requests
 from PIL import Image

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.utils import timezone
 
 from cineflow.core import ids
 from providers.http import PollClient, Transport
 from providers.models import Provider
 from runs import launch
-from runs.models import ACTIVE, Run, Task
+from runs.models import ACTIVE, Run, Task, VideoFile
 from runs.steps import check, download, poll, reuse, submit
 from storyboards.models import Segment, Storyboard
 from tests.providers.simulated import Simulator, simulator
@@ -109,16 +108,9 @@ def board(catalogue: None, settings: Any) -> MakeBoard:
             original=f"storyboards/{key}/original.json",
         )
         Path(settings.DATA_DIR, "storyboards", str(key)).mkdir(parents=True, exist_ok=True)
+        wanted = {"duration_seconds": 4, **fields}
         Segment.objects.bulk_create(
-            Segment(
-                **{
-                    "storyboard": made,
-                    "segment_index": index,
-                    "prompt_text": prompt,
-                    "duration_seconds": 4,
-                    **fields,
-                }
-            )
+            Segment(storyboard=made, segment_index=index, prompt_text=prompt, **wanted)
             for index, prompt in enumerate(prompts, 1)
         )
         return made
@@ -150,5 +142,6 @@ def only_task(run: Run) -> Task:
     return Task.objects.select_related("run", "video").get(run=run)
 
 
-def now() -> datetime:
-    return timezone.now()
+def video_of(task: Task) -> VideoFile:
+    assert task.video is not None
+    return task.video
