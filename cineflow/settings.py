@@ -15,7 +15,9 @@ environ.Env.read_env(BASE_DIR / ".env")
 # ---- where things lie ------------------------------------------------------------------------
 DATA_DIR = Path(env.str("CINEFLOW_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
-OUTPUT_ROOTS = [Path(root).resolve() for root in env.list("OUTPUT_ROOTS", default=[])] or [DATA_DIR / "output"]
+OUTPUT_ROOTS = [Path(root).resolve() for root in env.list("OUTPUT_ROOTS", default=[])] or [
+    DATA_DIR / "output"
+]
 
 # ---- the web server --------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
@@ -96,7 +98,11 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
 ]
 # A JSON body is small (storyboards come as files, which do not count here).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
@@ -132,7 +138,14 @@ CORS_ALLOW_ALL_ORIGINS = "*" in _origins
 CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in _origins if origin != "*"]
 CORS_URLS_REGEX = r"^/(api|uploads)/.*$"
 CORS_ALLOW_METHODS = ["GET", "POST", "PATCH", "DELETE"]
-CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id"]
+CORS_ALLOW_HEADERS = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "last-event-id",
+]
 CORS_EXPOSE_HEADERS = ["etag", "location", "retry-after"]
 CORS_PREFLIGHT_MAX_AGE = 600
 
@@ -146,7 +159,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["cineflow.api.bodies.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "cineflow.api.negotiation.AlwaysJSON",
     "DEFAULT_PAGINATION_CLASS": "cineflow.api.pagination.PagePagination",
-    "DEFAULT_FILTER_BACKENDS": ["cineflow.api.filters.StrictFilterBackend", "cineflow.api.sorting.SortBackend"],
+    "DEFAULT_FILTER_BACKENDS": [
+        "cineflow.api.filters.StrictFilterBackend",
+        "cineflow.api.sorting.SortBackend",
+    ],
     "DEFAULT_SCHEMA_CLASS": "cineflow.api.schema.Schema",
     "EXCEPTION_HANDLER": "cineflow.api.errors.handle",
     "DEFAULT_METADATA_CLASS": None,
@@ -217,5 +233,8 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     # Each 4xx would be a warning line; the access log has them already.
-    "loggers": {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

@@ -12,7 +12,9 @@ class RunBody(Body):
 
     storyboard_id: Annotated[str, Field(max_length=64)]
     model_id: Annotated[str, Field(max_length=64)]
-    routing_strategy: Literal["default", "manual", "failover", "weighted", "cost", "latency", "quota"] = "default"
+    routing_strategy: Literal[
+        "default", "manual", "failover", "weighted", "cost", "latency", "quota"
+    ] = "default"
     provider_id: Annotated[str | None, Field(max_length=64)] = None
     gen_count: Annotated[int, Field(ge=1, le=10)] = 1
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 3

@@ -20,12 +20,18 @@ class Catalogue:
     routes: Mapping[str, tuple[Route, ...]]
     latencies: Mapping[tuple[str, str], float]
 
-    def candidates(self, model_id: str, *, now: datetime, load: Mapping[str, int]) -> list[Candidate]:
+    def candidates(
+        self, model_id: str, *, now: datetime, load: Mapping[str, int]
+    ) -> list[Candidate]:
         """`load` is the number of unfinished jobs per provider."""
         routes = self.routes.get(model_id, ())
-        return [self._candidate(route.provider_model, now, load, route.position) for route in routes]
+        return [
+            self._candidate(route.provider_model, now, load, route.position) for route in routes
+        ]
 
-    def _candidate(self, model: ProviderModel, now: datetime, load: Mapping[str, int], position: int) -> Candidate:
+    def _candidate(
+        self, model: ProviderModel, now: datetime, load: Mapping[str, int], position: int
+    ) -> Candidate:
         provider = model.provider
         return Candidate(
             provider_id=provider.pk,
@@ -46,7 +52,7 @@ class Catalogue:
             price_per_second=model.price_per_second,
             latency_p50=self.latencies.get((provider.pk, model.name)),
             free_slots=_free_slots(provider, load),
-            held_until=provider.not_before if provider.not_before and provider.not_before > now else None,
+            held_until=_held_until(provider, now),
             hold_reason=provider.hold_reason,
         )
 
@@ -65,6 +71,10 @@ def _is_dead(model: ProviderModel, today: date) -> bool:
     """Past its retirement, at its vendor's own address; another base URL brings it back."""
     gone = model.retired_at is not None and model.retired_at <= today
     return gone and registry.is_vendor_base_url(model.provider_id)
+
+
+def _held_until(provider: Provider, now: datetime) -> datetime | None:
+    return provider.not_before if provider.not_before and provider.not_before > now else None
 
 
 def _free_slots(provider: Provider, load: Mapping[str, int]) -> int | None:
@@ -89,14 +99,21 @@ def _latency(provider_id: str, name: str) -> float | None:
         .order_by("-finished_at")
         .values_list("accepted_at", "finished_at")[:_MEASURED_JOBS]
     )
-    seconds = [(finished - accepted).total_seconds() for accepted, finished in times if finished and accepted]
+    seconds = [
+        (finished - accepted).total_seconds()
+        for accepted, finished in times
+        if finished and accepted
+    ]
     return statistics.median(seconds) if seconds else None
 
 
 def why_busy(candidate: Candidate) -> str:
     """Why a usable candidate takes nothing right now; empty when it does."""
     if candidate.held_until:
-        return candidate.hold_reason or f"{candidate.provider_id} is held until {candidate.held_until:%H:%M:%S} UTC"
+        return (
+            candidate.hold_reason
+            or f"{candidate.provider_id} is held until {candidate.held_until:%H:%M:%S} UTC"
+        )
     if candidate.free_slots == 0:
         return f"{candidate.provider_id} has no free slot (max_in_flight)"
     return ""

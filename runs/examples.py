@@ -113,8 +113,16 @@ METADATA = OpenApiExample(
         "error_msg": None,
         "retryable": None,
         "possibly_billed": False,
-        "attempts": [{"number": 1, "phase": "done", "provider_id": "preview", "provider_job_id": "preview-1"}],
-        "file": {"bytes": 48213, "sha256": "9f86d081…", "seconds": 4.0, "width": 1280, "height": 720},
+        "attempts": [
+            {"number": 1, "phase": "done", "provider_id": "preview", "provider_job_id": "preview-1"}
+        ],
+        "file": {
+            "bytes": 48213,
+            "sha256": "9f86d081…",
+            "seconds": 4.0,
+            "width": 1280,
+            "height": 720,
+        },
         "cost": {"currency": "USD", "estimated": 0.0, "possibly_more": False},
         "routing": {"strategy": "default", "choice": "preview preview"},
     },

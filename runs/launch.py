@@ -58,7 +58,8 @@ def create_run(config: RunConfig, *, now: datetime) -> Run:
         run = _new_run(config, storyboard, now, total=len(segments) * config.gen_count)
         run.save(force_insert=True)
         insert(Task, _TASK_COLUMNS, _task_rows(run, segments))
-        insert(Event, _EVENT_COLUMNS, [(run.pk, 1, None, None, now, "created", "", Status.QUEUED, _summary(run))])
+        created = (run.pk, 1, None, None, now, "created", "", Status.QUEUED, _summary(run))
+        insert(Event, lifecycle.EVENT_COLUMNS, [created])
         if not run.force and not run.dry_run:
             _mark_reusable(run)
     return run
@@ -68,16 +69,26 @@ def _checked(config: RunConfig, storyboard: Storyboard) -> list[Segment]:
     """The chosen segments, or every problem of the request at once."""
     problems: list[Problem] = []
     if not VideoModel.objects.filter(pk=config.model_id, enabled=True).exists():
-        problems.append(problem(["model_id"], "There is no enabled model of that id; see GET /api/v1/models."))
+        problems.append(
+            problem(["model_id"], "There is no enabled model of that id; see GET /api/v1/models.")
+        )
     if config.routing_strategy == "manual" and not config.provider_id:
-        problems.append(problem(["provider_id"], "The manual strategy needs a provider_id.", "missing"))
+        problems.append(
+            problem(["provider_id"], "The manual strategy needs a provider_id.", "missing")
+        )
     if config.provider_id and not Provider.objects.filter(pk=config.provider_id).exists():
-        problems.append(problem(["provider_id"], "There is no such provider; see GET /api/v1/providers."))
-    indexes = list(storyboard.segments.order_by("segment_index").values_list("segment_index", flat=True))
+        problems.append(
+            problem(["provider_id"], "There is no such provider; see GET /api/v1/providers.")
+        )
+    indexes = list(
+        storyboard.segments.order_by("segment_index").values_list("segment_index", flat=True)
+    )
     spans, range_problems = read_range(config.range, indexes)
     problems += range_problems
     try:
-        outputs.folder_for(Run(output_mode=config.output_mode, output_path=config.output_path), storyboard)
+        outputs.folder_for(
+            Run(output_mode=config.output_mode, output_path=config.output_path), storyboard
+        )
     except Invalid as error:
         problems += error.details["errors"] if error.details else []
     if problems:
@@ -127,7 +138,11 @@ def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Segm
         at = bisect.bisect_right(starts, index) - 1
         return at >= 0 and index <= wanted[at][1]
 
-    return [segment for segment in storyboard.segments.order_by("segment_index") if is_wanted(segment.segment_index)]
+    return [
+        segment
+        for segment in storyboard.segments.order_by("segment_index")
+        if is_wanted(segment.segment_index)
+    ]
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -171,13 +186,15 @@ def _summary(run: Run) -> str:
 
 # ---- a task ------------------------------------------------------------------------------------
 
-_EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
+# fmt: off
 _TASK_COLUMNS = (
-    *("id", "run", "segment_uuid", "segment_index", "take", "snapshot", "full_prompt", "fingerprint"),
-    *("status", "step", "due_at", "fence", "waiting_reason", "attempt_count", "tries", "errors_in_a_row"),
-    *("failed_providers", "provider_id", "provider_model_id", "error_code", "error_msg", "possibly_billed"),
-    *("created_at", "updated_at"),
+    "id", "run", "segment_uuid", "segment_index", "take",
+    "snapshot", "full_prompt", "fingerprint",
+    "status", "step", "due_at", "fence", "waiting_reason", "attempt_count", "tries", "errors_in_a_row",
+    "failed_providers", "provider_id", "provider_model_id", "error_code", "error_msg", "possibly_billed",
+    "created_at", "updated_at",
 )
+# fmt: on
 
 
 def _task_rows(run: Run, segments: Sequence[Segment]) -> Iterator[tuple[object, ...]]:
@@ -186,11 +203,15 @@ def _task_rows(run: Run, segments: Sequence[Segment]) -> Iterator[tuple[object, 
     for segment in segments:
         frozen = freeze(segment)
         for take in range(1, run.gen_count + 1):
+            # fmt: off
             yield (
-                *(ids.new_id(), run.pk, segment.pk, segment.segment_index, take, frozen.snapshot, frozen.prompt),
-                *(frozen.fingerprint(run, take), Status.QUEUED, step, now, 0, "", 0, 0, 0),
-                *([], "", "", "", "", False, now, now),
+                ids.new_id(), run.pk, segment.pk, segment.segment_index, take,
+                frozen.snapshot, frozen.prompt, frozen.fingerprint(run, take),
+                Status.QUEUED, step, now, 0, "", 0, 0, 0,
+                [], "", "", "", "", False,
+                now, now,
             )
+            # fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +225,14 @@ class Frozen:
     def fingerprint(self, run: Run, take: int) -> str:
         """Of everything that decides how the take looks: the key under which it is found again."""
         facts = [
-            *(run.model_id, self.prompt, self.snapshot["duration_seconds"], self.snapshot["resolution"]),
-            *(self.snapshot["is_pro"], self.image),
-            *(run.provider_id if run.routing_strategy == "manual" else None, take),
+            run.model_id,
+            self.prompt,
+            self.snapshot["duration_seconds"],
+            self.snapshot["resolution"],
+            self.snapshot["is_pro"],
+            self.image,
+            run.provider_id if run.routing_strategy == "manual" else None,
+            take,
         ]
         return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()
 
@@ -296,8 +322,17 @@ def _restart(run: Run, task: Task, attempt: Attempt | None) -> dict[str, Any]:
     """How this retry goes on: the step, what is written with it, and the words for the story."""
     if task.status == Status.DOWNLOAD_FAILED:
         return {"step": Step.DOWNLOAD, "why": "retry: the finished video is fetched again"}
-    if task.error_code == "timeout" and attempt and attempt.provider_job_id and attempt.phase == Phase.FAILED:
-        return {"step": Step.ASK_ONCE, "why": "retry: the timed-out job is asked once more", **_thawed(run, task)}
+    if (
+        task.error_code == "timeout"
+        and attempt
+        and attempt.provider_job_id
+        and attempt.phase == Phase.FAILED
+    ):
+        return {
+            "step": Step.ASK_ONCE,
+            "why": "retry: the timed-out job is asked once more",
+            **_thawed(run, task),
+        }
     why = "retry: submitted again by a person's decision" if task.possibly_billed else "retry"
     return {"step": Step.CHECK if run.dry_run else Step.SUBMIT, "why": why, **_thawed(run, task)}
 

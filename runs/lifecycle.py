@@ -12,14 +12,26 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from cineflow.core import guarded
 from cineflow.core.bulk import insert
-from runs.models import ACTIVE, LIVE, Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
+from runs.models import (
+    ACTIVE,
+    ENDED,
+    LIVE,
+    Attempt,
+    Event,
+    Phase,
+    Run,
+    Status,
+    Step,
+    Task,
+    VideoFile,
+)
 
-COUNTED = (Status.QUEUED, Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.DOWNLOAD_FAILED, Status.CANCELED)
-_EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
+COUNTED = (*ACTIVE, *ENDED)
+EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +85,32 @@ def next_run(step: Step, *, now: datetime) -> UUID | None:
 def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
     """Tasks for work that ends in this transaction; the caller holds the run's lock, which stands for a claim."""
     needed = ("run_id", "segment_index", "take", "snapshot", "status", "fence")
-    return list(_due(step, now).filter(run=run).order_by("segment_index", "take").only(*needed)[:limit])
+    return list(
+        _due(step, now).filter(run=run).order_by("segment_index", "take").only(*needed)[:limit]
+    )
 
 
 def _due(step: Step, now: datetime) -> QuerySet[Task]:
-    return Task.objects.filter(Q(lease_until=None) | Q(lease_until__lte=now), step=step, due_at__lte=now)
+    return Task.objects.filter(
+        Q(lease_until=None) | Q(lease_until__lte=now), step=step, due_at__lte=now
+    )
 
 
 def renew(tasks: Sequence[Task], *, lease: float, now: datetime) -> set[UUID]:
     """Keep a claim alive while its work goes on; returns the tasks that are still ours."""
     until = now + timedelta(seconds=lease)
-    return guarded.write(Task, [guarded.Change(task.pk, {"fence": task.fence}, {"lease_until": until}) for task in tasks])
+    return guarded.write(
+        Task,
+        [guarded.Change(task.pk, {"fence": task.fence}, {"lease_until": until}) for task in tasks],
+    )
 
 
 def postpone(tasks: Iterable[tuple[Task, Mapping[str, Any]]]) -> None:
     """Write back claimed tasks that moved nowhere (a poll that found its job working): no event, no counts."""
     changes = [
-        guarded.Change(task.pk, {"fence": task.fence, "status": task.status}, {"lease_until": None, **values})
+        guarded.Change(
+            task.pk, {"fence": task.fence, "status": task.status}, {"lease_until": None, **values}
+        )
         for task, values in tasks
     ]
     guarded.write(Task, changes)
@@ -105,7 +126,9 @@ def apply(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
     with transaction.atomic():
         runs = lock_runs({move.task.run_id for move in moves})
         moves = _heed_cancels(moves)
-        won = guarded.write(Task, [_task_change(move, now) for move in moves if move.task.run_id in runs])
+        won = guarded.write(
+            Task, [_task_change(move, now) for move in moves if move.task.run_id in runs]
+        )
         made = [move for move in moves if move.task.pk in won]
         _write_attempts(made)
         VideoFile.objects.bulk_create([move.new_file for move in made if move.new_file])
@@ -122,9 +145,12 @@ def _heed_cancels(moves: Sequence[Move]) -> Sequence[Move]:
     back = [move.task.pk for move in moves if move.after == Status.QUEUED]
     if not back:
         return moves
-    wished = set(Task.objects.filter(pk__in=back, cancel_requested_at__isnull=False).values_list("pk", flat=True))
+    asked = Task.objects.filter(pk__in=back, cancel_requested_at__isnull=False)
+    wished = set(asked.values_list("pk", flat=True))
     return [
-        replace(move, after=Status.CANCELED, why="canceled", values=CANCELED) if move.task.pk in wished else move
+        replace(move, after=Status.CANCELED, why="canceled", values=CANCELED)
+        if move.task.pk in wished
+        else move
         for move in moves
     ]
 
@@ -137,7 +163,12 @@ def lock_runs(ids: Iterable[UUID]) -> dict[UUID, Run]:
 
 def _task_change(move: Move, now: datetime) -> guarded.Change:
     ended = move.after not in ACTIVE
-    values: dict[str, Any] = {"status": move.after, "lease_until": None, "updated_at": now, **move.values}
+    values: dict[str, Any] = {
+        "status": move.after,
+        "lease_until": None,
+        "updated_at": now,
+        **move.values,
+    }
     if ended:
         values |= {"step": Step.NONE, "due_at": None, "finished_at": now, "waiting_reason": ""}
     if move.new_attempt:
@@ -159,7 +190,9 @@ def _write_attempts(made: Sequence[Move]) -> None:
 def _point_to_files(made: Sequence[Move]) -> None:
     # After the file's row, since the task's key points at it.
     changes = [
-        guarded.Change(move.task.pk, {}, {"video": move.new_file.pk}) for move in made if move.new_file is not None
+        guarded.Change(move.task.pk, {}, {"video": move.new_file.pk})
+        for move in made
+        if move.new_file is not None
     ]
     guarded.write(Task, changes)
 
@@ -173,10 +206,11 @@ def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None
         attempt = move.new_attempt or move.attempt
         number = attempt.number if attempt else None
         before = "" if move.kind == "created" else move.task.status
-        rows.append((run.pk, run.event_count, move.task.pk, number, now, move.kind, before, move.after, move.why))
+        row = (run.pk, run.event_count, move.task.pk, number, now)
+        rows.append((*row, move.kind, before, move.after, move.why))
         _count(run, move.task.status, -1)
         _count(run, move.after, 1)
-    insert(Event, _EVENT_COLUMNS, rows)
+    insert(Event, EVENT_COLUMNS, rows)
     for run in runs.values():
         save_counts(run, now)
 
@@ -219,10 +253,17 @@ def cancel_run(run_id: UUID, *, now: datetime) -> int:
         reached = wished.update(cancel_requested_at=now, updated_at=now)
         idle = Q(step__in=(Step.CHECK, Step.REUSE, Step.SUBMIT))
         tasks = list(wished.filter(idle, status=Status.QUEUED).select_for_update())
-        moves = [Move(task, Status.CANCELED, "canceled before it started", values=CANCELED) for task in tasks]
+        moves = [
+            Move(task, Status.CANCELED, "canceled before it started", values=CANCELED)
+            for task in tasks
+        ]
         # Raises the fence, so that a worker that had claimed one of them writes nothing.
         changes = [
-            guarded.Change(move.task.pk, {"fence": move.task.fence}, {"fence": move.task.fence + 1, **_plain(move, now)})
+            guarded.Change(
+                move.task.pk,
+                {"fence": move.task.fence},
+                {"fence": move.task.fence + 1, **_plain(move, now)},
+            )
             for move in moves
         ]
         guarded.write(Task, changes)
@@ -239,7 +280,12 @@ CANCELED = {
     "error_msg": "The run was canceled before this take was made.",
     "retryable": False,
 }
-NO_ERROR: Mapping[str, Any] = {"error_code": "", "error_msg": "", "retryable": None, "possibly_billed": False}
+NO_ERROR: Mapping[str, Any] = {
+    "error_code": "",
+    "error_msg": "",
+    "retryable": None,
+    "possibly_billed": False,
+}
 
 
 def live_attempt(task: Task) -> Attempt | None:
@@ -263,14 +309,28 @@ def in_flight() -> dict[tuple[UUID, str], int]:
 
 
 def restart(
-    run: Run, task: Task, *, step: Step, why: str, now: datetime, values: Mapping[str, Any] | None = None
+    run: Run,
+    task: Task,
+    *,
+    step: Step,
+    why: str,
+    now: datetime,
+    values: Mapping[str, Any] | None = None,
 ) -> None:
     """Put an ended task back to work; the caller holds the locks of its run and of itself."""
     after = Status.RUNNING if step in (Step.DOWNLOAD, Step.ASK_ONCE) else Status.QUEUED
     written: dict[str, Any] = {
         **NO_ERROR,
-        **{"step": step, "due_at": now, "cancel_requested_at": None, "finished_at": None, "reuse_of": None},
-        **{"fence": task.fence + 1, "tries": 0, "errors_in_a_row": 0, "failed_providers": [], "progress": None},
+        "step": step,
+        "due_at": now,
+        "cancel_requested_at": None,
+        "finished_at": None,
+        "reuse_of": None,
+        "fence": task.fence + 1,
+        "tries": 0,
+        "errors_in_a_row": 0,
+        "failed_providers": [],
+        "progress": None,
         **(values or {}),
     }
     if task.possibly_billed:

@@ -59,7 +59,9 @@ class Run(models.Model):
     """A storyboard's chosen segments × takes, frozen into tasks."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    storyboard = models.ForeignKey(Storyboard, null=True, on_delete=models.SET_NULL, related_name="runs")
+    storyboard = models.ForeignKey(
+        Storyboard, null=True, on_delete=models.SET_NULL, related_name="runs"
+    )
     # Kept apart from the key above: an ended run outlives its storyboard.
     storyboard_uuid = models.UUIDField()
     storyboard_name = models.CharField(max_length=255)
@@ -71,11 +73,15 @@ class Run(models.Model):
     range = models.TextField(default="all")
     output_mode = models.CharField(max_length=16, default="centralized")
     output_path = models.TextField(null=True, blank=True)  # noqa: DJ001 - null in the API
-    output_folder = models.TextField(help_text="Relative to the data folder, or absolute below an output root.")
+    output_folder = models.TextField(
+        help_text="Relative to the data folder, or absolute below an output root."
+    )
     dry_run = models.BooleanField(default=False)
     force = models.BooleanField(default=False)
 
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED, db_index=True)
+    status = models.CharField(
+        max_length=16, choices=Status.choices, default=Status.QUEUED, db_index=True
+    )
     total_tasks = models.PositiveIntegerField(default=0)
     queued = models.PositiveIntegerField(default=0)
     running = models.PositiveIntegerField(default=0)
@@ -83,7 +89,9 @@ class Run(models.Model):
     failed = models.PositiveIntegerField(default=0)
     download_failed = models.PositiveIntegerField(default=0)
     canceled = models.PositiveIntegerField(default=0)
-    waiting_reason = models.CharField(max_length=255, blank=True, help_text="What holds its queued tasks.")
+    waiting_reason = models.CharField(
+        max_length=255, blank=True, help_text="What holds its queued tasks."
+    )
     event_count = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -127,32 +135,48 @@ class Task(models.Model):
     segment_uuid = models.UUIDField(help_text="Not a foreign key: the segment may be deleted.")
     segment_index = models.PositiveIntegerField()
     take = models.PositiveSmallIntegerField(default=1)
-    snapshot = models.JSONField(help_text="The segment as it was when the task was made or last retried.")
+    snapshot = models.JSONField(
+        help_text="The segment as it was when the task was made or last retried."
+    )
     full_prompt = models.TextField()
-    fingerprint = models.CharField(max_length=64, help_text="Of everything that decides how the take looks.")
+    fingerprint = models.CharField(
+        max_length=64, help_text="Of everything that decides how the take looks."
+    )
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     step = models.CharField(max_length=16, choices=Step.choices, blank=True, default=Step.NONE)
     due_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
-    fence = models.PositiveBigIntegerField(default=0, help_text="Rises with every claim; a write must know it.")
+    fence = models.PositiveBigIntegerField(
+        default=0, help_text="Rises with every claim; a write must know it."
+    )
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     waiting_reason = models.CharField(max_length=255, blank=True)
 
     attempt_count = models.PositiveSmallIntegerField(default=0)
-    tries = models.PositiveSmallIntegerField(default=0, help_text="Attempts since the task was made or last retried.")
-    errors_in_a_row = models.PositiveSmallIntegerField(default=0, help_text="Of polls or downloads.")
+    tries = models.PositiveSmallIntegerField(
+        default=0, help_text="Attempts since the task was made or last retried."
+    )
+    errors_in_a_row = models.PositiveSmallIntegerField(
+        default=0, help_text="Of polls or downloads."
+    )
     failed_providers = models.JSONField(default=list, help_text="Not asked again until a retry.")
     provider_id = models.CharField(max_length=64, blank=True)
     provider_model_id = models.CharField(max_length=255, blank=True)
-    routing = models.JSONField(null=True, blank=True, help_text="The candidates, and why each was or was not taken.")
+    routing = models.JSONField(
+        null=True, blank=True, help_text="The candidates, and why each was or was not taken."
+    )
     progress = models.PositiveSmallIntegerField(null=True, blank=True)
     error_code = models.CharField(max_length=32, blank=True)
     error_msg = models.TextField(blank=True)
     retryable = models.BooleanField(null=True, blank=True)
     possibly_billed = models.BooleanField(default=False)
-    video = models.ForeignKey("VideoFile", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    reuse_of = models.ForeignKey("VideoFile", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    video = models.ForeignKey(
+        "VideoFile", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    reuse_of = models.ForeignKey(
+        "VideoFile", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
 
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -168,7 +192,10 @@ class Task(models.Model):
                 | Q(status__in=ENDED, step="", due_at__isnull=True),
                 name="only_active_tasks_are_due",
             ),
-            models.CheckConstraint(condition=Q(status=Status.FAILED) | Q(possibly_billed=False), name="only_failed_possibly_billed"),
+            models.CheckConstraint(
+                condition=Q(status=Status.FAILED) | Q(possibly_billed=False),
+                name="only_failed_possibly_billed",
+            ),
         ]
         indexes = [
             # Ended tasks are not due. Both databases see from `due_at <= …` that these two may be used.
@@ -181,11 +208,17 @@ class Task(models.Model):
                 name="task_due_of_run",
             ),
             models.Index(fields=["run", "status"], name="task_run_status"),
-            models.Index(fields=["fingerprint"], condition=Q(video__isnull=False), name="task_reusable"),
+            models.Index(
+                fields=["fingerprint"], condition=Q(video__isnull=False), name="task_reusable"
+            ),
             models.Index(fields=["segment_uuid"], name="task_segment"),
             # What an operator looks for among a million: few rows, so small indexes.
-            models.Index(fields=["error_code", "-id"], condition=~Q(error_code=""), name="task_errors"),
-            models.Index(fields=["-id"], condition=Q(possibly_billed=True), name="task_possibly_billed"),
+            models.Index(
+                fields=["error_code", "-id"], condition=~Q(error_code=""), name="task_errors"
+            ),
+            models.Index(
+                fields=["-id"], condition=Q(possibly_billed=True), name="task_possibly_billed"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -200,31 +233,41 @@ class Attempt(models.Model):
     """One paid submit to one provider. Its id is the token that goes along where a provider takes one."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts", db_index=False)
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="attempts", db_index=False
+    )
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveSmallIntegerField()
     phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.SENDING)
     provider_id = models.CharField(max_length=64)
     provider_model_id = models.CharField(max_length=255)
     provider_job_id = models.CharField(max_length=512, null=True, blank=True)  # noqa: DJ001 - unique when present
-    output = models.JSONField(null=True, blank=True, help_text="Where the provider keeps the finished video.")
+    output = models.JSONField(
+        null=True, blank=True, help_text="Where the provider keeps the finished video."
+    )
     prompt = models.TextField()
     seconds = models.PositiveSmallIntegerField()
     sent_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    deadline_at = models.DateTimeField(null=True, blank=True, help_text="A job not done by then has timed out.")
+    deadline_at = models.DateTimeField(
+        null=True, blank=True, help_text="A job not done by then has timed out."
+    )
     error_code = models.CharField(max_length=32, blank=True)
     error_msg = models.TextField(blank=True)
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)
     possibly_billed = models.BooleanField(default=False)
-    cost = models.DecimalField(max_digits=12, decimal_places=4, null=True, blank=True, help_text="US dollars.")
+    cost = models.DecimalField(
+        max_digits=12, decimal_places=4, null=True, blank=True, help_text="US dollars."
+    )
 
     class Meta:
         ordering = ["number"]
         constraints = [
             models.UniqueConstraint(fields=["task", "number"], name="attempt_number_is_unique"),
-            models.UniqueConstraint(fields=["task"], condition=Q(phase__in=LIVE), name="one_live_attempt_a_task"),
+            models.UniqueConstraint(
+                fields=["task"], condition=Q(phase__in=LIVE), name="one_live_attempt_a_task"
+            ),
             models.UniqueConstraint(
                 fields=["provider_job_id", "provider_id"],
                 condition=Q(provider_job_id__isnull=False),
@@ -232,7 +275,11 @@ class Attempt(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["run", "provider_id"], condition=Q(phase__in=IN_FLIGHT), name="attempt_in_flight"),
+            models.Index(
+                fields=["run", "provider_id"],
+                condition=Q(phase__in=IN_FLIGHT),
+                name="attempt_in_flight",
+            ),
             models.Index(fields=["provider_id", "finished_at"], name="attempt_latency"),
             models.Index(fields=["-sent_at", "-id"], name="attempt_newest"),
             models.Index(
@@ -251,9 +298,15 @@ class VideoFile(models.Model):
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="files")
-    attempt = models.ForeignKey(Attempt, null=True, blank=True, on_delete=models.SET_NULL, related_name="files")
-    reused_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    path = models.TextField(help_text="Relative to the data folder, or absolute below an output root.")
+    attempt = models.ForeignKey(
+        Attempt, null=True, blank=True, on_delete=models.SET_NULL, related_name="files"
+    )
+    reused_from = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    path = models.TextField(
+        help_text="Relative to the data folder, or absolute below an output root."
+    )
     bytes = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
     seconds = models.FloatField(null=True, blank=True)
@@ -273,7 +326,9 @@ class Event(models.Model):
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events", db_index=False)
     number = models.PositiveBigIntegerField()
-    task = models.ForeignKey(Task, null=True, blank=True, on_delete=models.CASCADE, related_name="events")
+    task = models.ForeignKey(
+        Task, null=True, blank=True, on_delete=models.CASCADE, related_name="events"
+    )
     attempt_number = models.PositiveSmallIntegerField(null=True, blank=True)
     at = models.DateTimeField()
     kind = models.CharField(max_length=32)
@@ -283,7 +338,9 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["run", "number"]
-        constraints = [models.UniqueConstraint(fields=["run", "number"], name="event_number_is_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "number"], name="event_number_is_unique")
+        ]
 
     def __str__(self) -> str:
         return f"{self.number} {self.kind}"

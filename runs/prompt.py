@@ -13,7 +13,9 @@ _ID = re.compile(r"@[A-Za-z0-9_]+")
 _SPACES = re.compile(r"\s+")
 
 
-def full_prompt(prompt_text: str, asset: Mapping[str, Any] | None, director_intent: str | None) -> str:
+def full_prompt(
+    prompt_text: str, asset: Mapping[str, Any] | None, director_intent: str | None
+) -> str:
     """The whole prompt of a segment. `asset` is `{characters: [{name, id}], scene, props}`."""
     asset = asset or {}
     parts = [_with_ids(prompt_text, asset.get("characters") or [])]

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from cineflow.api.auth import signed
 from cineflow.core import ids
-from runs.models import Run, Status, Task
+from runs.models import ACTIVE, Run, Status, Task
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
@@ -18,12 +18,14 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 
     class Meta:
         model = Run
+        # fmt: off
         fields = [
-            *("id", "status", "total_tasks", "completed", "failed", "download_failed", "created_at"),
-            *("storyboard_id", "storyboard_name", "model_id", "dry_run", "queued", "running", "canceled"),
-            *("started_at", "finished_at", "routing_strategy", "provider_id", "gen_count", "concurrency"),
-            *("range", "output_mode", "output_path", "force", "waiting_reason"),
+            "id", "status", "total_tasks", "completed", "failed", "download_failed", "created_at",
+            "storyboard_id", "storyboard_name", "model_id", "dry_run", "queued", "running", "canceled",
+            "started_at", "finished_at", "routing_strategy", "provider_id", "gen_count", "concurrency",
+            "range", "output_mode", "output_path", "force", "waiting_reason",
         ]
+        # fmt: on
 
     def get_storyboard_id(self, run: Run) -> str:
         return ids.show("sb", run.storyboard_uuid)
@@ -86,7 +88,7 @@ class TaskSerializer(serializers.Serializer[Task]):
         return task.provider_model_id or None
 
     def get_waiting_reason(self, task: Task) -> str | None:
-        return (waiting_reason(task) if task.status in (Status.QUEUED, Status.RUNNING) else None) or None
+        return (waiting_reason(task) or None) if task.status in ACTIVE else None
 
 
 def waiting_reason(task: Task) -> str:

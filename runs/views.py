@@ -71,7 +71,12 @@ class RunsView(GenericAPIView[Run]):
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(RunSerializer(page, many=True).data)
 
-    @extend_schema(operation_id="create_run", request=RunBody, responses={201: RunSerializer}, examples=[RUN_REQUEST, RUN])
+    @extend_schema(
+        operation_id="create_run",
+        request=RunBody,
+        responses={201: RunSerializer},
+        examples=[RUN_REQUEST, RUN],
+    )
     def post(self, request: Request) -> Response:
         body = read_body(request, RunBody)
         storyboard_id = ids.parse("sb", body.storyboard_id)
@@ -104,7 +109,9 @@ class RunTasksView(GenericAPIView[Task]):
     sort_fields = ("segment_index", "status", "created_at", "updated_at", "error_code")
     default_order = ("segment_index", "take", "id")
 
-    @extend_schema(operation_id="list_tasks", responses=TaskSerializer(many=True), examples=[TASK, FAILED_TASK])
+    @extend_schema(
+        operation_id="list_tasks", responses=TaskSerializer(many=True), examples=[TASK, FAILED_TASK]
+    )
     def get(self, request: Request, run_id: str) -> Response:
         run = find_run(run_id)
         tasks = self.filter_queryset(self.get_queryset().filter(run=run))
@@ -121,7 +128,9 @@ class TaskView(APIView):
 
 
 class TaskMetadataView(APIView):
-    @extend_schema(operation_id="get_task_metadata", responses=MetadataSerializer, examples=[METADATA])
+    @extend_schema(
+        operation_id="get_task_metadata", responses=MetadataSerializer, examples=[METADATA]
+    )
     def get(self, request: Request, task_id: str) -> Response:
         return Response(metadata.of_task(find_task(task_id, "video")))
 
@@ -134,7 +143,9 @@ class TaskDownloadView(APIView):
         responses={
             (200, "video/mp4"): OpenApiTypes.BINARY,
             (206, "video/mp4"): OpenApiTypes.BINARY,
-            302: OpenApiResponse(description="The file lives in object storage; a signed address follows."),
+            302: OpenApiResponse(
+                description="The file lives in object storage; a signed address follows."
+            ),
             304: OpenApiResponse(description="The file is the one that If-None-Match names."),
         },
     )
@@ -144,7 +155,9 @@ class TaskDownloadView(APIView):
         if video is None or not outputs.is_stored(video.path, video.bytes):
             raise NotFound("There is no file for this task (yet); a dry run never has one.")
         path = outputs.absolute(video.path)
-        return file_response(request._request, path, etag=f'"{video.sha256}"', content_type="video/mp4")
+        return file_response(
+            request._request, path, etag=f'"{video.sha256}"', content_type="video/mp4"
+        )
 
 
 class TaskRetryView(APIView):

@@ -21,6 +21,7 @@ from providers.preview.render import RenderError, render_clip
 from runs import lifecycle, mp4, outputs
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task, VideoFile
+from runs.steps.failures import of_task
 
 logger = logging.getLogger(__name__)
 
@@ -93,11 +94,20 @@ class Downloader:
 
 
 def claim(limit: int, *, now: datetime) -> list[Fetching]:
-    tasks = lifecycle.claim([Step.DOWNLOAD], limit=limit, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now)
+    tasks = lifecycle.claim(
+        [Step.DOWNLOAD], limit=limit, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now
+    )
     if not tasks:
         return []
-    folders = dict(Run.objects.filter(pk__in={task.run_id for task in tasks}).values_list("pk", "output_folder"))
-    attempts = {found.task_id: found for found in Attempt.objects.filter(task__in=tasks, phase=Phase.DOWNLOADING)}
+    folders = dict(
+        Run.objects.filter(pk__in={task.run_id for task in tasks}).values_list(
+            "pk", "output_folder"
+        )
+    )
+    attempts = {
+        found.task_id: found
+        for found in Attempt.objects.filter(task__in=tasks, phase=Phase.DOWNLOADING)
+    }
     return [Fetching(task, attempts[task.pk], folders[task.run_id]) for task in tasks]
 
 
@@ -114,7 +124,7 @@ def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
         return NotStored(str(error))
     except OSError as error:
         return NotStored(f"The file could not be written here: {error.strerror or error}.")
-    except Exception as error:  # noqa: BLE001 - the video is paid: whatever failed, it is tried again
+    except Exception as error:  # the video is paid: whatever failed, it is tried again
         logger.exception("attempt %s could not be stored", fetching.attempt.pk)
         return NotStored(f"The video could not be stored: {type(error).__name__}.")
     finally:
@@ -126,7 +136,9 @@ def _make(transport: Transport, fetching: Fetching, scratch: Path) -> None:
     account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
     match adapter.fetch(account, attempt.provider_job_id or "", attempt.output or {}):
         case HttpCall() as call:
-            transport.download(call, scratch, timeout=settings.DOWNLOAD_TIMEOUT_SECONDS, max_bytes=MAX_VIDEO_BYTES)
+            transport.download(
+                call, scratch, timeout=settings.DOWNLOAD_TIMEOUT_SECONDS, max_bytes=MAX_VIDEO_BYTES
+            )
         case RenderLocally():
             with _drawing:
                 _draw(task, attempt, scratch)
@@ -200,18 +212,21 @@ def _completed(fetching: Fetching, stored: Stored, now: datetime) -> Move:
 def _once_more(task: Task, result: NotStored, now: datetime) -> dict[str, Any]:
     errors = task.errors_in_a_row + 1
     due_at = now + timedelta(seconds=settings.RETRY_BACKOFF_SECONDS * 2 ** (errors - 1))
-    return {"errors_in_a_row": errors, "due_at": due_at, "waiting_reason": f"download: {result}"[:255]}
+    return {
+        "errors_in_a_row": errors,
+        "due_at": due_at,
+        "waiting_reason": f"download: {result}"[:255],
+    }
 
 
 def _given_up(fetching: Fetching, result: NotStored) -> Move:
     """The attempt stays in `downloading`: its job is finished and paid, and a retry fetches it again."""
     failure = Failure(Code.DOWNLOAD_FAILED, f"The finished video could not be fetched: {result}")
-    values = {"error_code": failure.code, "error_msg": failure.message, "retryable": failure.retryable}
     return Move(
         fetching.task,
         Status.DOWNLOAD_FAILED,
         failure.message,
         kind="download_failed",
-        values=values,
+        values=of_task(failure),
         attempt=fetching.attempt,
     )

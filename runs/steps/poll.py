@@ -16,7 +16,8 @@ from providers.models import ProviderModel
 from runs import lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
-from runs.steps.submit import after_failure, error_of, requeue
+from runs.steps.failures import of_attempt, of_task
+from runs.steps.submit import after_failure, requeue
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,9 @@ _LONGEST_BACKOFF_SECONDS = 60.0
 
 def turn(client: PollClient, now: datetime) -> int:
     """Ask for one batch of due jobs; returns how many there were."""
-    tasks = lifecycle.claim([Step.POLL, Step.ASK_ONCE], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now)
+    tasks = lifecycle.claim(
+        [Step.POLL, Step.ASK_ONCE], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now
+    )
     if not tasks:
         return 0
     attempts = _latest_attempts(tasks)
@@ -66,9 +69,10 @@ def _ask(client: PollClient, attempts: Sequence[Attempt]) -> list[PollOutcome]:
 
 def _call(attempt: Attempt) -> HttpCall | NoAnswer:
     try:
-        account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
+        account = registry.account(attempt.provider_id)
+        adapter = registry.adapter(attempt.provider_id)
         return adapter.poll(account, attempt.provider_job_id or "")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - one bad row must not keep the others of its batch from being asked for
         return _our_fault(attempt, error)
 
 
@@ -79,14 +83,15 @@ def _read(attempt: Attempt, answer: HttpAnswer | NoAnswer) -> PollOutcome:
         return registry.adapter(attempt.provider_id).read_poll(answer)
     except UnexpectedReply as error:
         logger.warning("%s sent a poll answer we cannot read: %s", attempt.provider_id, error)
-        return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"{attempt.provider_id} sent an answer we cannot read: {error}"))
-    except Exception as error:
+        message = f"{attempt.provider_id} sent an answer we cannot read: {error}"
+        return NoAnswer(Failure(Code.UNKNOWN_ERROR, message))
+    except Exception as error:  # noqa: BLE001 - as above: the bug is logged, the batch goes on
         return _our_fault(attempt, error)
 
 
 def _our_fault(attempt: Attempt, error: Exception) -> NoAnswer:
     """One job that trips over a bug must not keep the five hundred beside it from being asked for."""
-    logger.exception("attempt %s could not be polled", attempt.pk)
+    logger.error("attempt %s could not be polled", attempt.pk, exc_info=error)
     return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"The poll failed here: {type(error).__name__}."))
 
 
@@ -113,23 +118,29 @@ def _decide(
     if task.step == Step.ASK_ONCE:
         return _asked_in_vain(task, attempt, now)
     if isinstance(outcome, Failed):
-        ended = {"phase": Phase.FAILED, "finished_at": now, **_error(outcome.failure)}
+        ended = {"phase": Phase.FAILED, "finished_at": now, **of_attempt(outcome.failure)}
         return after_failure(task, attempt, outcome.failure, run, ended, now)
     if isinstance(outcome, NoAnswer) and outcome.gone and task.errors_in_a_row + 1 >= GONE_AFTER:
         return _lost(task, attempt, run, now)
     if attempt.deadline_at and now >= attempt.deadline_at:
         return _timed_out(task, attempt, now)
-    interval = intervals.get((attempt.provider_id, attempt.provider_model_id), settings.POLL_INTERVAL_SECONDS)
+    interval = intervals.get(
+        (attempt.provider_id, attempt.provider_model_id), settings.POLL_INTERVAL_SECONDS
+    )
     return _again(task, attempt, outcome, interval, now)
 
 
-def _again(task: Task, attempt: Attempt, outcome: Working | NoAnswer, interval: float, now: datetime) -> dict[str, Any]:
+def _again(
+    task: Task, attempt: Attempt, outcome: Working | NoAnswer, interval: float, now: datetime
+) -> dict[str, Any]:
     if isinstance(outcome, Working):
         seconds = max(interval, outcome.retry_after or 0)
         values = {"errors_in_a_row": 0, "progress": outcome.progress}
     else:
         errors = task.errors_in_a_row + 1
-        seconds = outcome.failure.retry_after or min(interval * 2 ** min(errors - 1, 6), _LONGEST_BACKOFF_SECONDS)
+        seconds = outcome.failure.retry_after or min(
+            interval * 2 ** min(errors - 1, 6), _LONGEST_BACKOFF_SECONDS
+        )
         values = {"errors_in_a_row": errors, "progress": task.progress}
     due_at = now + timedelta(seconds=seconds)
     # The last question is asked at the deadline, not after it.
@@ -141,25 +152,41 @@ def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) ->
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
     known |= {"error_code": "", "error_msg": "", "http_status": None}
     why = f"finished at {attempt.provider_id}"
-    return Move(task, Status.RUNNING, why, kind="finished", values=values, attempt=attempt, attempt_values=known)
+    return Move(
+        task,
+        Status.RUNNING,
+        why,
+        kind="finished",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+    )
 
 
 def _asked_in_vain(task: Task, attempt: Attempt, now: datetime) -> Move:
-    return requeue(task, attempt, now, "the old job is still not done; a new one is submitted", {}, reason="")
+    why = "the old job is still not done; a new one is submitted"
+    return requeue(task, attempt, now, why, {}, reason="")
 
 
 def _lost(task: Task, attempt: Attempt, run: Run, now: datetime) -> Move:
-    failure = Failure(Code.DEPENDENCY_ERROR, f"{attempt.provider_id} does not know the job any more.")
-    ended = {"phase": Phase.FAILED, "finished_at": now, **_error(failure)}
+    message = f"{attempt.provider_id} does not know the job any more."
+    failure = Failure(Code.DEPENDENCY_ERROR, message)
+    ended = {"phase": Phase.FAILED, "finished_at": now, **of_attempt(failure)}
     return after_failure(task, attempt, failure, run, ended, now)
 
 
 def _timed_out(task: Task, attempt: Attempt, now: datetime) -> Move:
-    message = f"{attempt.provider_id} did not finish the job in time; a retry asks for it once more before paying again."
+    message = (
+        f"{attempt.provider_id} did not finish the job in time; "
+        "a retry asks for it once more before paying again."
+    )
     failure = Failure(Code.TIMEOUT, message)
-    ended = {"phase": Phase.FAILED, "finished_at": now, **_error(failure)}
-    return Move(task, Status.FAILED, message, values=error_of(failure), attempt=attempt, attempt_values=ended)
-
-
-def _error(failure: Failure) -> dict[str, Any]:
-    return {"error_code": failure.code, "error_msg": failure.message, "http_status": failure.http_status}
+    ended = {"phase": Phase.FAILED, "finished_at": now, **of_attempt(failure)}
+    return Move(
+        task,
+        Status.FAILED,
+        message,
+        values=of_task(failure),
+        attempt=attempt,
+        attempt_values=ended,
+    )

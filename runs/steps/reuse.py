@@ -13,12 +13,16 @@ BATCH = 200
 
 def turn(now: datetime) -> int:
     """Take over one batch of earlier takes; returns how many tasks there were."""
-    tasks = lifecycle.claim([Step.REUSE], limit=BATCH, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now)
+    tasks = lifecycle.claim(
+        [Step.REUSE], limit=BATCH, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now
+    )
     if not tasks:
         return 0
     runs = Run.objects.in_bulk({task.run_id for task in tasks})
     files = VideoFile.objects.in_bulk([task.reuse_of_id for task in tasks if task.reuse_of_id])
-    moves = [_taken_over(task, runs[task.run_id], files.get(task.reuse_of_id), now) for task in tasks]
+    moves = [
+        _taken_over(task, runs[task.run_id], files.get(task.reuse_of_id), now) for task in tasks
+    ]
     lifecycle.apply(moves, now=now)
     return len(tasks)
 
@@ -27,7 +31,13 @@ def _taken_over(task: Task, run: Run, source: VideoFile | None, now: datetime) -
     path = _linked(task, run, source) if source else None
     if source is None or path is None:
         values = {"step": Step.SUBMIT, "due_at": now, "reuse_of": None}
-        return Move(task, Status.QUEUED, "the earlier take is no longer stored", kind="reuse_lost", values=values)
+        return Move(
+            task,
+            Status.QUEUED,
+            "the earlier take is no longer stored",
+            kind="reuse_lost",
+            values=values,
+        )
     file = VideoFile(
         task=task,
         reused_from=source,

@@ -16,7 +16,15 @@ from django.db.models import Q
 
 from cineflow.core import clock, ids
 from providers import registry
-from providers.base import Accepted, Account, Adapter, Ambiguous, GenerationRequest, Rejected, SubmitOutcome
+from providers.base import (
+    Accepted,
+    Account,
+    Adapter,
+    Ambiguous,
+    GenerationRequest,
+    Rejected,
+    SubmitOutcome,
+)
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import NotSent, SentNoAnswer, Transport
 from providers.models import Provider, ProviderModel
@@ -26,6 +34,7 @@ from runs.candidates import Catalogue, catalogue, why_busy
 from runs.lifecycle import Move
 from runs.models import ACTIVE, Attempt, Phase, Run, Status, Step, Task
 from runs.steps.check import draw, shot_of
+from runs.steps.failures import of_attempt, of_task
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +174,11 @@ class _Desk:
             return f"{settings.MAX_CONCURRENT_TASKS} paid jobs are in flight over all runs (MAX_CONCURRENT_TASKS)"
         if free <= 0:
             return f"the run has its {run.concurrency} jobs in flight (concurrency)"
-        usable = [found for found in self._candidates(run) if found.enabled and found.configured and not found.dead]
+        usable = [
+            found
+            for found in self._candidates(run)
+            if found.enabled and found.configured and not found.dead
+        ]
         reasons = [why_busy(found) for found in usable]
         return "; ".join(sorted(set(reasons)))[:255] if reasons and all(reasons) else ""
 
@@ -195,14 +208,19 @@ class _Desk:
         if decision.choice:
             self._take(run, task, decision, decision.choice)
         elif decision.wait:
-            values = {"due_at": self._when_free(candidates), "waiting_reason": decision.reason[:255]}
+            values = {
+                "due_at": self._when_free(candidates),
+                "waiting_reason": decision.reason[:255],
+            }
             lifecycle.postpone([(task, {**values, "routing": as_json(decision)})])
         else:
             self.moves.append(_unroutable(task, decision))
 
     def _when_free(self, candidates: Sequence[Candidate]) -> datetime:
         """A hold has an end that is known; a slot may come free at any moment."""
-        held = [found.held_until for found in candidates if found.held_until and found.free_slots != 0]
+        held = [
+            found.held_until for found in candidates if found.held_until and found.free_slots != 0
+        ]
         soon = self.now + timedelta(seconds=_BUSY_SECONDS)
         return max(soon, min(held)) if held else soon
 
@@ -221,13 +239,22 @@ class _Desk:
             sent_at=self.now,
         )
         values = {
-            **{"fence": task.fence + 1, "step": Step.SETTLE, "due_at": lease, "lease_until": lease},
-            **{"tries": task.tries + 1, "waiting_reason": "", "routing": as_json(decision), "progress": None},
-            **{"provider_id": choice.provider_id, "provider_model_id": choice.provider_model_id},
+            "fence": task.fence + 1,
+            "step": Step.SETTLE,
+            "due_at": lease,
+            "lease_until": lease,
+            "tries": task.tries + 1,
+            "waiting_reason": "",
+            "routing": as_json(decision),
+            "progress": None,
+            "provider_id": choice.provider_id,
+            "provider_model_id": choice.provider_model_id,
             "started_at": task.started_at or self.now,
         }
         why = f"submitted to {choice.provider_id} {choice.provider_model_id}"
-        self.moves.append(Move(task, Status.RUNNING, why, kind="sending", values=values, new_attempt=attempt))
+        self.moves.append(
+            Move(task, Status.RUNNING, why, kind="sending", values=values, new_attempt=attempt)
+        )
         self.load[choice.provider_id] = self.load.get(choice.provider_id, 0) + 1
         self.left -= 1
 
@@ -239,11 +266,12 @@ def _unroutable(task: Task, decision: Decision) -> Move:
         last = task.attempts.exclude(error_code="").order_by("-number").first()
         if last:
             failure = Failure(Code(last.error_code), f"{last.error_msg} ({decision.reason})")
-    return Move(task, Status.FAILED, failure.message, values={"routing": as_json(decision), **error_of(failure)})
-
-
-def error_of(failure: Failure) -> dict[str, Any]:
-    return {"error_code": failure.code, "error_msg": failure.message, "retryable": failure.retryable}
+    return Move(
+        task,
+        Status.FAILED,
+        failure.message,
+        values={"routing": as_json(decision), **of_task(failure)},
+    )
 
 
 # ---- send: in a thread of its own, without the database ----------------------------------------------
@@ -255,17 +283,21 @@ def send(transport: Transport, sending: Sending) -> Outcome:
     account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
     try:
         call = adapter.submit(account, request_of(sending.task, attempt, adapter))
-    except Exception as error:  # noqa: BLE001 - a bug before the call must not look like a paid one
+    except Exception as error:  # a bug before the call must not look like a paid one
         logger.exception("the request of attempt %s could not be built", attempt.pk)
-        return Rejected(Failure(Code.UNKNOWN_ERROR, f"The request could not be built: {type(error).__name__}."))
+        message = f"The request could not be built: {type(error).__name__}."
+        return Rejected(Failure(Code.UNKNOWN_ERROR, message))
     if isinstance(call, Accepted):
         return call
     if time.monotonic() - sending.committed > settings.SEND_WITHIN_SECONDS:
         return TooLate()
-    return _answer(transport, adapter, account, call, sending.committed + settings.SEND_WITHIN_SECONDS)
+    send_by = sending.committed + settings.SEND_WITHIN_SECONDS
+    return _answer(transport, adapter, account, call, send_by)
 
 
-def _answer(transport: Transport, adapter: Adapter, account: Account, call: Any, send_by: float) -> SubmitOutcome:
+def _answer(
+    transport: Transport, adapter: Adapter, account: Account, call: Any, send_by: float
+) -> SubmitOutcome:
     try:
         match transport.submit(call, send_by=send_by):
             case NotSent(failure):
@@ -275,10 +307,12 @@ def _answer(transport: Transport, adapter: Adapter, account: Account, call: Any,
             case answer:
                 return adapter.read_submit(answer)
     except UnexpectedReply as error:
-        return Ambiguous(Failure(Code.UNKNOWN_ERROR, f"{account.provider_id} sent an answer we cannot read: {error}"))
-    except Exception as error:  # noqa: BLE001 - it may have been sent: never to be taken for a failure
+        message = f"{account.provider_id} sent an answer we cannot read: {error}"
+        return Ambiguous(Failure(Code.UNKNOWN_ERROR, message))
+    except Exception as error:  # it may have been sent: never to be taken for a failure
         logger.exception("the answer of %s could not be handled", account.provider_id)
-        return Ambiguous(Failure(Code.UNKNOWN_ERROR, f"The answer could not be handled: {type(error).__name__}."))
+        message = f"The answer could not be handled: {type(error).__name__}."
+        return Ambiguous(Failure(Code.UNKNOWN_ERROR, message))
 
 
 def request_of(task: Task, attempt: Attempt, adapter: Adapter) -> GenerationRequest:
@@ -306,7 +340,8 @@ def write_answers(answered: Sequence[tuple[Sending, Outcome]], *, now: datetime)
     runs = Run.objects.in_bulk({sending.task.run_id for sending, _ in answered})
     prices = _provider_models(answered)
     moves = [
-        _move(sending, outcome, runs[sending.task.run_id], prices, now) for sending, outcome in answered
+        _move(sending, outcome, runs[sending.task.run_id], prices, now)
+        for sending, outcome in answered
     ]
     _hold_accounts(answered, now)
     try:
@@ -321,13 +356,20 @@ def _apply_alone(sending: Sending, move: Move, now: datetime) -> None:
     try:
         lifecycle.apply([move], now=now)
     except IntegrityError:
-        message = f"{sending.attempt.provider_id} answered with a job id that belongs to another attempt."
-        lifecycle.apply([ambiguous(sending.task, sending.attempt, Failure(Code.UNKNOWN_ERROR, message), now)], now=now)
+        task, attempt = sending.task, sending.attempt
+        message = f"{attempt.provider_id} answered with a job id that belongs to another attempt."
+        failure = Failure(Code.UNKNOWN_ERROR, message)
+        lifecycle.apply([ambiguous(task, attempt, failure, now)], now=now)
 
 
-def _provider_models(answered: Sequence[tuple[Sending, Outcome]]) -> dict[tuple[str, str], ProviderModel]:
+def _provider_models(
+    answered: Sequence[tuple[Sending, Outcome]],
+) -> dict[tuple[str, str], ProviderModel]:
     names = {sending.attempt.provider_model_id for sending, _ in answered}
-    return {(model.provider_id, model.name): model for model in ProviderModel.objects.filter(name__in=names)}
+    return {
+        (model.provider_id, model.name): model
+        for model in ProviderModel.objects.filter(name__in=names)
+    }
 
 
 def _move(
@@ -340,11 +382,12 @@ def _move(
     task, attempt = sending.task, sending.attempt
     match outcome:
         case Accepted():
-            return _accepted(task, attempt, outcome, models.get((attempt.provider_id, attempt.provider_model_id)), now)
+            model = models.get((attempt.provider_id, attempt.provider_model_id))
+            return _accepted(task, attempt, outcome, model, now)
         case Ambiguous(failure):
             return ambiguous(task, attempt, failure, now)
         case Rejected(failure):
-            ended = {"phase": Phase.REJECTED, "finished_at": now, **_error(failure)}
+            ended = {"phase": Phase.REJECTED, "finished_at": now, **of_attempt(failure)}
             return after_failure(task, attempt, failure, run, ended, now)
         case TooLate():
             words = "not sent in time after its commit; back to the queue, nothing is billed"
@@ -352,14 +395,18 @@ def _move(
             return requeue(task, attempt, now, words, ended, reason="")
 
 
-def _accepted(task: Task, attempt: Attempt, outcome: Accepted, model: ProviderModel | None, now: datetime) -> Move:
+def _accepted(
+    task: Task, attempt: Attempt, outcome: Accepted, model: ProviderModel | None, now: datetime
+) -> Move:
     wait_first = settings.POLL_INITIAL_WAIT_SECONDS
     give_up = settings.MAX_POLL_TIME
     cost: Decimal | None = None
-    if model:
-        wait_first = wait_first if model.poll_initial_wait_seconds is None else model.poll_initial_wait_seconds
-        give_up = give_up if model.max_poll_seconds is None else model.max_poll_seconds
-        cost = None if model.price_per_second is None else model.price_per_second * attempt.seconds
+    if model and model.poll_initial_wait_seconds is not None:
+        wait_first = model.poll_initial_wait_seconds
+    if model and model.max_poll_seconds is not None:
+        give_up = model.max_poll_seconds
+    if model and model.price_per_second is not None:
+        cost = model.price_per_second * attempt.seconds
     known = {
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
@@ -370,42 +417,86 @@ def _accepted(task: Task, attempt: Attempt, outcome: Accepted, model: ProviderMo
     if outcome.output is None:
         values = {"step": Step.POLL, "due_at": now + timedelta(seconds=wait_first)}
         why = f"accepted by {attempt.provider_id}"
-        return Move(task, Status.RUNNING, why, kind="accepted", values=values, attempt=attempt, attempt_values=known)
+        return Move(
+            task,
+            Status.RUNNING,
+            why,
+            kind="accepted",
+            values=values,
+            attempt=attempt,
+            attempt_values=known,
+        )
     known |= {"phase": Phase.DOWNLOADING, "output": dict(outcome.output)}
     values = {"step": Step.DOWNLOAD, "due_at": now}
     why = f"accepted and finished by {attempt.provider_id}"
-    return Move(task, Status.RUNNING, why, kind="accepted", values=values, attempt=attempt, attempt_values=known)
+    return Move(
+        task,
+        Status.RUNNING,
+        why,
+        kind="accepted",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+    )
 
 
 def ambiguous(task: Task, attempt: Attempt, failure: Failure, now: datetime) -> Move:
     """Sent, and no usable answer: never paid again without a person's word."""
     message = f"{failure.message} The job may exist and may be billed; retry with submit_again to pay once more."
-    values = {"error_code": Code.UNKNOWN_ERROR, "error_msg": message, "retryable": False, "possibly_billed": True}
-    known = {"phase": Phase.AMBIGUOUS, "possibly_billed": True, **_error(failure)}
-    return Move(task, Status.FAILED, message, kind="ambiguous", values=values, attempt=attempt, attempt_values=known)
+    values = {
+        "error_code": Code.UNKNOWN_ERROR,
+        "error_msg": message,
+        "retryable": False,
+        "possibly_billed": True,
+    }
+    known = {"phase": Phase.AMBIGUOUS, "possibly_billed": True, **of_attempt(failure)}
+    return Move(
+        task,
+        Status.FAILED,
+        message,
+        kind="ambiguous",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+    )
 
 
 def after_failure(
-    task: Task, attempt: Attempt, failure: Failure, run: Run, ended: Mapping[str, Any], now: datetime
+    task: Task,
+    attempt: Attempt,
+    failure: Failure,
+    run: Run,
+    ended: Mapping[str, Any],
+    now: datetime,
 ) -> Move:
     """What follows an attempt that surely ended: the next provider, a wait, or the end of the task."""
     if failure.retryable and run.routing_strategy == "failover":
         tried = [*task.failed_providers, attempt.provider_id]
         why = f"{attempt.provider_id} failed ({failure.code}); the next provider is asked"
-        return requeue(task, attempt, now, why, ended, reason="", values={"failed_providers": tried})
+        return requeue(
+            task, attempt, now, why, ended, reason="", values={"failed_providers": tried}
+        )
     if _may_wait(failure, ended) and task.tries < settings.MAX_ATTEMPTS:
         seconds = wait_seconds(task.tries, failure)
         why = f"{attempt.provider_id}: {failure.message}"
         reason = f"{failure.message} Next try in {seconds:.0f} s."
         return requeue(task, attempt, now + timedelta(seconds=seconds), why, ended, reason=reason)
     return Move(
-        task, Status.FAILED, failure.message, values=error_of(failure), attempt=attempt, attempt_values=ended
+        task,
+        Status.FAILED,
+        failure.message,
+        values=of_task(failure),
+        attempt=attempt,
+        attempt_values=ended,
     )
 
 
 def _may_wait(failure: Failure, ended: Mapping[str, Any]) -> bool:
     """Only what surely made no job is tried again by itself, and only where time alone may help."""
-    return ended["phase"] == Phase.REJECTED and failure.code in (Code.RATE_LIMITED, Code.DEPENDENCY_ERROR)
+    return ended["phase"] == Phase.REJECTED and failure.code in (
+        Code.RATE_LIMITED,
+        Code.DEPENDENCY_ERROR,
+    )
 
 
 def wait_seconds(tries: int, failure: Failure) -> float:
@@ -426,12 +517,22 @@ def requeue(
     reason: str,
     values: Mapping[str, Any] | None = None,
 ) -> Move:
-    back = {"step": Step.SUBMIT, "due_at": due_at, "waiting_reason": reason[:255], "progress": None, **(values or {})}
-    return Move(task, Status.QUEUED, why, kind="requeued", values=back, attempt=attempt, attempt_values=ended)
-
-
-def _error(failure: Failure) -> dict[str, Any]:
-    return {"error_code": failure.code, "error_msg": failure.message, "http_status": failure.http_status}
+    back = {
+        "step": Step.SUBMIT,
+        "due_at": due_at,
+        "waiting_reason": reason[:255],
+        "progress": None,
+        **(values or {}),
+    }
+    return Move(
+        task,
+        Status.QUEUED,
+        why,
+        kind="requeued",
+        values=back,
+        attempt=attempt,
+        attempt_values=ended,
+    )
 
 
 def _hold_accounts(answered: Sequence[tuple[Sending, Outcome]], now: datetime) -> None:
@@ -451,10 +552,13 @@ def _hold_accounts(answered: Sequence[tuple[Sending, Outcome]], now: datetime) -
 def settle(now: datetime) -> int:
     """Attempts whose sender never came back: sent or not, nobody knows."""
     tasks = lifecycle.claim([Step.SETTLE], limit=200, lease=settings.POLL_LEASE_SECONDS, now=now)
-    attempts = {found.task_id: found for found in Attempt.objects.filter(task__in=tasks, phase=Phase.SENDING)}
+    attempts = {
+        found.task_id: found
+        for found in Attempt.objects.filter(task__in=tasks, phase=Phase.SENDING)
+    }
     failure = Failure(Code.UNKNOWN_ERROR, "The worker died while this was being submitted.")
-    moves = [ambiguous(task, attempts[task.pk], failure, now) for task in tasks if task.pk in attempts]
+    moves = [
+        ambiguous(task, attempts[task.pk], failure, now) for task in tasks if task.pk in attempts
+    ]
     lifecycle.apply(moves, now=now)
     return len(tasks)
-
-

@@ -9,17 +9,15 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.utils import timezone
 
 from cineflow.core import ids
 from providers.http import PollClient, Transport
 from providers.models import Provider
 from runs import launch
-from runs.models import ACTIVE, Run, Task
+from runs.models import ACTIVE, Run, Task, VideoFile
 from runs.steps import check, download, poll, reuse, submit
 from storyboards.models import Segment, Storyboard
 from tests.providers.simulated import Simulator, simulator
-
 
 SEED = import_module("providers.migrations.0002_seed")
 
@@ -104,11 +102,15 @@ def board(catalogue: None, settings: Any) -> MakeBoard:
     def make(*prompts: str, **fields: Any) -> Storyboard:
         key = ids.new_id()
         made = Storyboard.objects.create(
-            id=key, name="film.json", segment_count=len(prompts), original=f"storyboards/{key}/original.json"
+            id=key,
+            name="film.json",
+            segment_count=len(prompts),
+            original=f"storyboards/{key}/original.json",
         )
         Path(settings.DATA_DIR, "storyboards", str(key)).mkdir(parents=True, exist_ok=True)
+        wanted = {"duration_seconds": 4, **fields}
         Segment.objects.bulk_create(
-            Segment(**{"storyboard": made, "segment_index": index, "prompt_text": prompt, "duration_seconds": 4, **fields})
+            Segment(storyboard=made, segment_index=index, prompt_text=prompt, **wanted)
             for index, prompt in enumerate(prompts, 1)
         )
         return made
@@ -123,7 +125,12 @@ MakeRun = Callable[..., Run]
 def start(board: MakeBoard, machine: Machine) -> MakeRun:
     """Creates a run: `start("a prompt", model_id="sora2", gen_count=2)`; of `of=storyboard` when given."""
 
-    def make(*prompts: str, of: Storyboard | None = None, fields: dict[str, Any] | None = None, **config: Any) -> Run:
+    def make(
+        *prompts: str,
+        of: Storyboard | None = None,
+        fields: dict[str, Any] | None = None,
+        **config: Any,
+    ) -> Run:
         storyboard = of or board(*prompts, **(fields or {}))
         wanted = {"model_id": "sora2", "storyboard_id": storyboard.pk, **config}
         return launch.create_run(launch.RunConfig(**wanted), now=machine.now)
@@ -135,5 +142,6 @@ def only_task(run: Run) -> Task:
     return Task.objects.select_related("run", "video").get(run=run)
 
 
-def now() -> datetime:
-    return timezone.now()
+def video_of(task: Task) -> VideoFile:
+    assert task.video is not None
+    return task.video
