@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
@@ -55,7 +55,9 @@ def benchmark(made: Stack, options: Options) -> None:
 
 def one_round(made: Stack, raw: bytes) -> dict[str, Cost]:
     costs = {phase: Cost() for phase in PHASES}
-    form = requests.Request("POST", made.address + api.STORYBOARDS, files={"file": ("film.json", raw)})
+    form = requests.Request(
+        "POST", made.address + api.STORYBOARDS, files={"file": ("film.json", raw)}
+    )
     upload = made.http.prepare_request(form)
     with _measured(made, costs["upload"]):
         storyboard = _answer(made.http.send(upload))
@@ -104,17 +106,12 @@ def _table(rounds: Sequence[Round], statements: Mapping[str, int], *, compared: 
         costs = [costs[phase] for costs in rounds]
         seconds = [cost.seconds for cost in costs]
         before = PREDECESSOR[phase] if compared else None
-        rows.append([
-            *(phase, spread(seconds), f"{before:.2f}" if before else "", f"{median(seconds) / before:.2f}" if before else ""),
-            *(_median(costs, lambda cost, part=part: cost.cpu.get(part, 0.0), 2) for part in PARTS),
-            *(_median(costs, lambda cost, part=part: cost.peak.get(part, 0.0), 0) for part in ("web", "worker")),
-            str(statements[phase]),
-        ])
+        compare = [f"{before:.2f}", f"{median(seconds) / before:.2f}"] if before else ["", ""]
+        cpu = [median(cost.cpu.get(part, 0.0) for cost in costs) for part in PARTS]
+        peak = [median(cost.peak.get(part, 0.0) for cost in costs) for part in ("web", "worker")]
+        measured = [*(f"{value:.2f}" for value in cpu), *(f"{value:.0f}" for value in peak)]
+        rows.append([phase, spread(seconds), *compare, *measured, str(statements[phase])])
     return table(head, rows)
-
-
-def _median(costs: Sequence[Cost], of: Callable[[Cost], float], digits: int) -> str:
-    return f"{median(map(of, costs)):.{digits}f}"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ COUNTED = (
     Status.DOWNLOAD_FAILED,
     Status.CANCELED,
 )
-_EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
+EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None
         )
         _count(run, move.task.status, -1)
         _count(run, move.after, 1)
-    insert(Event, _EVENT_COLUMNS, rows)
+    insert(Event, EVENT_COLUMNS, rows)
     for run in runs.values():
         save_counts(run, now)
 
@@ -346,7 +346,7 @@ def set_paused(run_id: UUID, *, paused: bool, now: datetime) -> None:
         word = "paused" if paused else "resumed"
         insert(
             Event,
-            _EVENT_COLUMNS,
+            EVENT_COLUMNS,
             [(run_id, run.event_count, None, None, now, word, "", run.status, "")],
         )
         paused_at = now if paused else None
@@ -391,9 +391,17 @@ def restart(
     after = Status.QUEUED if step in (Step.CHECK, Step.SUBMIT) else Status.RUNNING
     written: dict[str, Any] = {
         **NO_ERROR,
-        **{"step": step, "due_at": now, "cancel_requested_at": None, "finished_at": None},
-        **{"fence": task.fence + 1, "tries": 0, "errors_in_a_row": 0, "failed_providers": []},
-        **{"progress": None, "reuse_of": None, "crashes": 0},
+        "step": step,
+        "due_at": now,
+        "cancel_requested_at": None,
+        "finished_at": None,
+        "fence": task.fence + 1,
+        "tries": 0,
+        "errors_in_a_row": 0,
+        "failed_providers": [],
+        "progress": None,
+        "reuse_of": None,
+        "crashes": 0,
         **(values or {}),
     }
     if attempt is None:

@@ -164,7 +164,7 @@ class Task(models.Model):
         default=0, help_text="Of polls or downloads."
     )
     crashes = models.PositiveSmallIntegerField(
-        default=0, help_text="Workers that died over it since it last got on."
+        default=0, db_default=0, help_text="Workers that died over it since it last got on."
     )
     failed_providers = models.JSONField(default=list, help_text="Not asked again until a retry.")
     provider_id = models.CharField(max_length=64, blank=True)
