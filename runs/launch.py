@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from cineflow.core import ids
 from cineflow.core.bulk import insert
@@ -44,6 +45,24 @@ class RunConfig:
     force: bool = False
 
 
+class Facts(NamedTuple):
+    """What a task keeps of a segment. Plain rows: an instance of the model costs more than all that is done with it."""
+
+    id: UUID
+    segment_index: int
+    prompt_text: str
+    image_url: str | None
+    asset: dict[str, Any]
+    is_pro: bool
+    duration_seconds: int
+    resolution: str
+    director_intent: str | None
+
+
+def _facts(segments: QuerySet[Segment]) -> Iterator[Facts]:
+    return map(Facts._make, segments.values_list(*Facts._fields))
+
+
 # ---- a run -------------------------------------------------------------------------------------
 
 
@@ -64,7 +83,7 @@ def create_run(config: RunConfig, *, now: datetime) -> Run:
     return run
 
 
-def _checked(config: RunConfig, storyboard: Storyboard) -> list[Segment]:
+def _checked(config: RunConfig, storyboard: Storyboard) -> list[Facts]:
     """The chosen segments, or every problem of the request at once."""
     problems: list[Problem] = []
     if not VideoModel.objects.filter(pk=config.model_id, enabled=True).exists():
@@ -119,7 +138,7 @@ def _bad_part(part: str, what: str) -> Problem:
     return problem(["range"], f"The part '{part.strip()[:40]}' {what}.")
 
 
-def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Segment]:
+def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Facts]:
     wanted = _merged(spans)
     starts = [start for start, _ in wanted]
 
@@ -127,7 +146,7 @@ def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Segm
         at = bisect.bisect_right(starts, index) - 1
         return at >= 0 and index <= wanted[at][1]
 
-    return [segment for segment in storyboard.segments.order_by("segment_index") if is_wanted(segment.segment_index)]
+    return [facts for facts in _facts(storyboard.segments.order_by("segment_index")) if is_wanted(facts.segment_index)]
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -180,16 +199,19 @@ _TASK_COLUMNS = (
 )
 
 
-def _task_rows(run: Run, segments: Sequence[Segment]) -> Iterator[tuple[object, ...]]:
+_NONE_FAILED: list[str] = []  # one object for all rows, which is written as JSON once
+
+
+def _task_rows(run: Run, segments: Sequence[Facts]) -> Iterator[tuple[object, ...]]:
     step = Step.CHECK if run.dry_run else Step.SUBMIT
     now = run.created_at
     for segment in segments:
         frozen = freeze(segment)
         for take in range(1, run.gen_count + 1):
             yield (
-                *(ids.new_id(), run.pk, segment.pk, segment.segment_index, take, frozen.snapshot, frozen.prompt),
+                *(ids.new_id(), run.pk, segment.id, segment.segment_index, take, frozen.snapshot, frozen.prompt),
                 *(frozen.fingerprint(run, take), Status.QUEUED, step, now, 0, "", 0, 0, 0),
-                *([], "", "", "", "", False, now, now),
+                *(_NONE_FAILED, "", "", "", "", False, now, now),
             )
 
 
@@ -208,12 +230,15 @@ class Frozen:
             *(self.snapshot["is_pro"], self.image),
             *(run.provider_id if run.routing_strategy == "manual" else None, take),
         ]
-        return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()
+        return hashlib.sha256(_as_json(facts).encode()).hexdigest()
 
 
-def freeze(segment: Segment) -> Frozen:
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def freeze(segment: Facts) -> Frozen:
     snapshot = {
-        "id": segment.public_id,
+        "id": ids.show("seg", segment.id),
         "segment_index": segment.segment_index,
         "prompt_text": segment.prompt_text,
         "image_url": segment.image_url,
@@ -304,7 +329,7 @@ def _restart(run: Run, task: Task, attempt: Attempt | None) -> dict[str, Any]:
 
 def _thawed(run: Run, task: Task) -> dict[str, Any]:
     """The segment as it is now; its snapshot when it is gone."""
-    segment = Segment.objects.filter(pk=task.segment_uuid).first()
+    segment = next(_facts(Segment.objects.filter(pk=task.segment_uuid)), None)
     if segment is None:
         return {}
     frozen = freeze(segment)
