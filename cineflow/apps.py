@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 
 # Imported for its effect: the Celery app must exist before the entry points bind to it.
-from cineflow import celery as celery  # noqa: PLC0414
+from cineflow import celery as celery
 
 
 class CineflowConfig(AppConfig):

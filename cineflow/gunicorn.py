@@ -21,7 +21,7 @@ limit_request_field_size = MAX_HEAD_BYTES
 limit_request_fields = 100
 
 # Heartbeats of workers are written to a file; a disk that stalls must not look like a worker that does.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 # Its control socket lies in the home folder, where two servers of one user would share it.
 control_socket_disable = True
 

@@ -74,7 +74,7 @@ def _silence_is_a_reset() -> Iterator[None]:
         raise ConnectionResetError(errno.ECONNRESET, "the client was silent for too long") from None
 
 
-class Connection(gthread.TConn):  # type: ignore[misc]
+class Connection(gthread.TConn):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.arrived = bytearray()
@@ -84,7 +84,7 @@ class Connection(gthread.TConn):  # type: ignore[misc]
         util.close(self.sock)
 
 
-class Worker(gthread.ThreadWorker):  # type: ignore[misc]
+class Worker(gthread.ThreadWorker):
     def accept(self, listener: Any) -> None:
         try:
             client, address = listener.accept()
@@ -141,7 +141,10 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         fault_of_ours = not isinstance(exc, errors.ParseException) or isinstance(
-            exc, errors.InvalidResponseHeader | errors.InvalidResponseHeaderName | errors.ConfigurationProblem
+            exc,
+            errors.InvalidResponseHeader
+            | errors.InvalidResponseHeaderName
+            | errors.ConfigurationProblem,
         )
         if fault_of_ours:
             self.log.error("Error handling a request", exc_info=exc)

@@ -18,7 +18,7 @@ SWEEP_IS_LATE_AFTER_SECONDS = 30
 
 
 class HealthMiddleware:
-    """Answers probes before anything looks at their host: a probe asks by address, which ALLOWED_HOSTS need not name."""
+    """Before anything looks at the host: a probe asks by address, which ALLOWED_HOSTS need not name."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -45,20 +45,19 @@ def readyz(request: HttpRequest) -> JsonResponse:
         _connect_anew()
         pending = _pending_migrations()
     except DatabaseError:
-        return JsonResponse({"status": "unavailable", "checks": {"database": "cannot be reached"}}, status=503)
+        return JsonResponse(
+            {"status": "unavailable", "checks": {"database": "cannot be reached"}}, status=503
+        )
     if pending:
         checks = {"database": "ok", "migrations": f"{pending} not applied; run manage.py migrate"}
         return JsonResponse({"status": "unavailable", "checks": checks}, status=503)
-    sweep_age = _sweep_age()
-    checks = {
-        "database": "ok",
-        "migrations": "ok",
-        "broker": "ok" if broker_answers() else "no answer; work goes on by the sweep",
-        "sweep_age_seconds": sweep_age,
-        "sweep": "ok" if sweep_age is not None and sweep_age <= SWEEP_IS_LATE_AFTER_SECONDS else "no worker is sweeping",
-    }
-    healthy = checks["broker"] == checks["sweep"] == "ok"
-    return JsonResponse({"status": "ok" if healthy else "degraded", "checks": checks})
+    age = _sweep_age()
+    broker = "ok" if broker_answers() else "no answer; work goes on by the sweep"
+    late = age is None or age > SWEEP_IS_LATE_AFTER_SECONDS
+    sweep = "no worker is sweeping" if late else "ok"
+    checks = {"database": "ok", "migrations": "ok", "broker": broker, "sweep": sweep}
+    status = "ok" if broker == sweep == "ok" else "degraded"
+    return JsonResponse({"status": status, "checks": {**checks, "sweep_age_seconds": age}})
 
 
 def _connect_anew() -> None:

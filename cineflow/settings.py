@@ -103,7 +103,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_PERMISSIONS = 0o640
 
 # ---- database --------------------------------------------------------------------------------
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'cineflow.sqlite3'}")}
+DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'cineflow.sqlite3'}"
+DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Immediate transactions wait for their turn; deferred ones fail when two of them turn into writers.
     DATABASES["default"]["OPTIONS"] = {
@@ -206,7 +207,7 @@ SEND_WITHIN_SECONDS = env.float("SEND_WITHIN_SECONDS", default=5.0)
 RETRY_BACKOFF_SECONDS = env.float("RETRY_BACKOFF_SECONDS", default=5.0)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", default=5)
 SENDERS = env.int("SENDERS", default=32)
-DOWNLOADERS = env.int("DOWNLOADERS", default=4)
+DOWNLOADERS = env.int("DOWNLOADERS", default=16)
 
 # ---- logs ------------------------------------------------------------------------------------
 LOGGING = {

@@ -60,7 +60,11 @@ class Child:
 
 @contextmanager
 def running(
-    port: int, *, host: str = "127.0.0.1", env: Mapping[str, str] | None = None, logs: Path | None = None
+    port: int,
+    *,
+    host: str = "127.0.0.1",
+    env: Mapping[str, str] | None = None,
+    logs: Path | None = None,
 ) -> Iterator["Stack"]:
     """Yields once `/readyz` says ok; ends everything afterwards.
 
@@ -73,11 +77,21 @@ def running(
 
 class Stack:
     def __init__(
-        self, port: int, *, host: str = "127.0.0.1", env: Mapping[str, str] | None = None, logs: Path | None = None
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        env: Mapping[str, str] | None = None,
+        logs: Path | None = None,
     ) -> None:
         # An address in brackets is IPv6's, as in URLs.
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self.env = {**os.environ, **(env or {}), "GUNICORN_BIND": self.address, "PYTHONUNBUFFERED": "1"}
+        self.env = {
+            **os.environ,
+            **(env or {}),
+            "GUNICORN_BIND": self.address,
+            "PYTHONUNBUFFERED": "1",
+        }
         self.data_dir = Path(self.env.get("CINEFLOW_DATA_DIR") or settings.DATA_DIR).resolve()
         self.url = f"http://{_reachable(host)}:{port}"
         self.logs = logs
@@ -112,20 +126,32 @@ class Stack:
             child.process.kill()
 
     def _migrate(self) -> None:
-        if all(self.env.get(name) == os.environ.get(name) for name in ("CINEFLOW_DATA_DIR", "DATABASE_URL")):
+        if all(
+            self.env.get(name) == os.environ.get(name)
+            for name in ("CINEFLOW_DATA_DIR", "DATABASE_URL")
+        ):
             # The database of this process: a second start of Python is a good part of the waiting.
             try:
                 call_command("migrate", interactive=False, verbosity=0)
             except DatabaseError as error:
                 raise StartFailed(f"The database could not be prepared: {error}") from error
             return
-        done = subprocess.run(MIGRATE, cwd=settings.BASE_DIR, env=self.env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            MIGRATE,
+            cwd=settings.BASE_DIR,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise StartFailed(f"The database could not be prepared:\n{done.stderr.strip()[-2000:]}")
 
     def _start_redis(self, endings: ExitStack) -> None:
         try:
-            process = redis_server.start(redis_server.socket_path(self.data_dir), work_dir=self.data_dir)
+            process = redis_server.start(
+                redis_server.socket_path(self.data_dir), work_dir=self.data_dir
+            )
         except redis_server.AlreadyRunning:
             return  # another command on this data folder has one; a broker is easily shared
         self._adopt("redis", process, endings, patience=5.0)
@@ -159,7 +185,9 @@ class Stack:
         self.logs.mkdir(parents=True, exist_ok=True)
         return endings.enter_context((self.logs / f"{name}.log").open("wb"))
 
-    def _adopt(self, name: str, process: subprocess.Popen[bytes], endings: ExitStack, *, patience: float) -> None:
+    def _adopt(
+        self, name: str, process: subprocess.Popen[bytes], endings: ExitStack, *, patience: float
+    ) -> None:
         self.children.append(Child(name=name, process=process))
         endings.callback(stop, process, patience=patience)
 
@@ -167,9 +195,13 @@ class Stack:
         deadline = time.monotonic() + _READY_SECONDS
         while not _is_ready(f"{self.url}/readyz"):
             if child := self.ended():
-                raise StartFailed(f"{child.name} ended ({child.how_it_ended}). {self._where_to_look(child)}")
+                raise StartFailed(
+                    f"{child.name} ended ({child.how_it_ended}). {self._where_to_look(child)}"
+                )
             if time.monotonic() > deadline:
-                raise StartFailed(f"{self.url}/readyz does not say ok after {_READY_SECONDS:.0f} s.")
+                raise StartFailed(
+                    f"{self.url}/readyz does not say ok after {_READY_SECONDS:.0f} s."
+                )
             time.sleep(0.1)
 
     def _where_to_look(self, child: Child) -> str:
@@ -180,7 +212,7 @@ class Stack:
 
 
 def _reachable(host: str) -> str:
-    if host in ("", "0.0.0.0", "::"):
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
@@ -194,7 +226,9 @@ def _refuse_taken(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise StartFailed(f"Port {port} is in use. Choose another: PORT={port + 1}") from None
+                raise StartFailed(
+                    f"Port {port} is in use. Choose another: PORT={port + 1}"
+                ) from None
             raise StartFailed(f"Cannot listen on {host} port {port}: {error.strerror}") from None
 
 

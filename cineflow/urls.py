@@ -25,6 +25,6 @@ urlpatterns = [
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     re_path(r"^api(?:/|$)", nothing_here),
-    path("uploads/<str:name>", serve_upload, name="upload"),
+    path("uploads/<path:name>", serve_upload, name="upload"),
     path("admin/", admin.site.urls),
 ]

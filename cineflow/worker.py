@@ -20,10 +20,10 @@ from runs.sweep import Sweep  # noqa: E402
 logger = logging.getLogger(__name__)
 
 
-class SweepStep(bootsteps.StartStopStep):  # type: ignore[misc]
+class SweepStep(bootsteps.StartStopStep):
     """Starts the lanes with the worker and lets them end in order with it."""
 
-    requires = {"celery.worker.components:Pool"}
+    requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
@@ -38,7 +38,8 @@ class SweepStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.sweep.stop()
         logger.info("the sweep has stopped")
 
-    terminate = stop
+    def terminate(self, worker: Any) -> None:
+        self.stop(worker)
 
 
 app.steps["worker"].add(SweepStep)

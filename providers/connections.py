@@ -69,6 +69,7 @@ class Wire(HTTPAdapter):
         self._handle: socket.socket | None = None
         self._timer: threading.Timer | None = None
         self._answer: requests.Response | None = None
+        self._pool: HTTPConnectionPool | None = None
 
     def __enter__(self) -> "Wire":
         return self
@@ -83,7 +84,7 @@ class Wire(HTTPAdapter):
         request.headers["Connection"] = "close"
         url = request.url or ""
         proxy = proxies.choose(url)
-        left = max(self._deadline - time.monotonic(), 0.001)
+        left = self.left()
         self._answer = self.send(
             request,
             stream=True,
@@ -103,12 +104,13 @@ class Wire(HTTPAdapter):
         assert isinstance(pool, HTTPConnectionPool)  # noqa: S101 - the only kind there is
         kind = _Secure if issubclass(pool.ConnectionCls, HTTPSConnection) else _Plain
         pool.ConnectionCls = partial(kind, wire=self)  # type: ignore[assignment]
+        self._pool = pool
         return pool
 
     def watch(self, sock: socket.socket) -> None:
         """From here on the deadline holds: through tunnel, TLS, request, headers and body."""
-        left = max(self._deadline - time.monotonic(), 0.001)
-        sock.settimeout(left)  # it was the time-out of the connect: short for a long upload
+        left = self.left()
+        sock.settimeout(left)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # The kernel outlives us: it must not deliver what we wrote long after we gave up.
             with suppress(OSError):
@@ -118,6 +120,10 @@ class Wire(HTTPAdapter):
         self._timer = threading.Timer(left, self._cut, [self._handle])
         self._timer.daemon = True
         self._timer.start()
+
+    def left(self) -> float:
+        """Seconds to the deadline; never 0, which would mean "do not block"."""
+        return max(self._deadline - time.monotonic(), 0.001)
 
     def note_open(self) -> None:
         if time.monotonic() > self._send_by:
@@ -130,8 +136,11 @@ class Wire(HTTPAdapter):
             self._timer.join()
         if self._answer:
             self._answer.close()
+        if self._pool:
+            self._pool.close()  # the adapter's close() leaves that to the garbage collector
         if self._handle:
             self._handle.close()
+        self._answer = self._pool = None
         super().close()
 
     def _cut(self, handle: socket.socket) -> None:
@@ -154,6 +163,7 @@ class _Plain(HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
+        self.timeout = self._wire.left()  # for the sending: that of the connect is short
         self._wire.note_open()
 
 

@@ -97,7 +97,7 @@ class _Transfer:
         raise _error(f"The video did not arrive whole after {MAX_TRIES} tries: {why}.")
 
     def _pause(self, number: int) -> None:
-        pause = PAUSE_SECONDS * (2**number - 1)
+        pause = PAUSE_SECONDS * number
         if time.monotonic() + pause >= self._order.deadline:
             raise _error("The video did not arrive whole in the time it may take.")
         time.sleep(pause)
@@ -123,7 +123,7 @@ class _Transfer:
                 if answer.status_code not in _REDIRECTS:
                     yield wire, answer
                     return
-                url, old = _next(url, answer), url
+                url, old = redirected(url, answer.headers.get("location", "")), url
                 # Once it has led elsewhere it stays without: a way back is chosen by strangers.
                 secrets = secrets and _origin(url) == _origin(old)
         raise _error("The video's address redirects too often.")
@@ -234,8 +234,8 @@ def _validator(answer: requests.Response) -> str:
     return strong or answer.headers.get("last-modified", "")
 
 
-def _next(url: str, answer: requests.Response) -> str:
-    location = answer.headers.get("location", "")
+def redirected(url: str, location: str) -> str:
+    """The absolute URL that `location` leads to; raises DownloadError where we do not follow."""
     there = urldefrag(urljoin(url, location)).url
     scheme, host, _ = _origin(there)
     if not location or not host or scheme not in ("http", "https"):

@@ -39,10 +39,11 @@ class Move:
 
 # ---- claims ------------------------------------------------------------------------------------
 
+# SQLite uses the partial index `task_due` only when its very condition stands in the query.
 _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT id FROM runs_task
-    WHERE step IN ({steps}) AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
+    WHERE step IN ({steps}) AND NOT (step = '') AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
     ORDER BY due_at LIMIT %s {skip_locked}
 )
 UPDATE runs_task SET fence = fence + 1, lease_until = %s FROM due WHERE runs_task.id = due.id
@@ -246,15 +247,20 @@ def live_attempt(task: Task) -> Attempt | None:
     return task.attempts.filter(phase__in=LIVE).first()
 
 
+# The phases stand there as literals, as in the partial index `attempt_in_flight`: SQLite uses it only so.
+_IN_FLIGHT = """
+SELECT a.run_id, a.provider_id, COUNT(*) FROM runs_attempt AS a JOIN runs_task AS t ON t.id = a.task_id
+WHERE a.phase IN ('sending', 'accepted', 'ambiguous') AND t.status = 'running'
+GROUP BY a.run_id, a.provider_id
+"""
+
+
 def in_flight() -> dict[tuple[UUID, str], int]:
     """Paid jobs that are not finished, by run and provider."""
-    counts = (
-        Attempt.objects.filter(Q(phase__in=(Phase.SENDING, Phase.ACCEPTED)) | Q(phase=Phase.AMBIGUOUS, task__status=Status.RUNNING))
-        .values_list("run_id", "provider_id")
-        .order_by()
-        .annotate(number=Count("pk"))
-    )
-    return {(run_id, provider_id): number for run_id, provider_id, number in counts}
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_FLIGHT)
+        rows = cursor.fetchall()
+    return {(key if isinstance(key, UUID) else UUID(key), provider): n for key, provider, n in rows}
 
 
 def restart(

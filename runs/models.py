@@ -93,6 +93,7 @@ class Run(models.Model):
         ordering = ["-created_at", "-id"]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="run_newest"),
+            models.Index(fields=["storyboard_uuid"], name="run_storyboard"),
             models.Index(fields=["created_at"], condition=Q(status__in=ACTIVE), name="run_active"),
         ]
         constraints = [
@@ -121,7 +122,8 @@ class Task(models.Model):
     """One take of one segment."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tasks")
+    # A unique constraint begins with it, so it needs no index of its own; the same below.
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tasks", db_index=False)
     segment_uuid = models.UUIDField(help_text="Not a foreign key: the segment may be deleted.")
     segment_index = models.PositiveIntegerField()
     take = models.PositiveSmallIntegerField(default=1)
@@ -173,6 +175,10 @@ class Task(models.Model):
             models.Index(fields=["run", "due_at"], condition=Q(step="submit"), name="task_to_submit"),
             models.Index(fields=["run", "status"], name="task_run_status"),
             models.Index(fields=["fingerprint"], condition=Q(video__isnull=False), name="task_reusable"),
+            models.Index(fields=["segment_uuid"], name="task_segment"),
+            # What an operator looks for among a million: few rows, so small indexes.
+            models.Index(fields=["error_code", "-id"], condition=~Q(error_code=""), name="task_errors"),
+            models.Index(fields=["-id"], condition=Q(possibly_billed=True), name="task_possibly_billed"),
         ]
 
     def __str__(self) -> str:
@@ -187,7 +193,7 @@ class Attempt(models.Model):
     """One paid submit to one provider. Its id is the token that goes along where a provider takes one."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveSmallIntegerField()
     phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.SENDING)
@@ -213,7 +219,7 @@ class Attempt(models.Model):
             models.UniqueConstraint(fields=["task", "number"], name="attempt_number_is_unique"),
             models.UniqueConstraint(fields=["task"], condition=Q(phase__in=LIVE), name="one_live_attempt_a_task"),
             models.UniqueConstraint(
-                fields=["provider_id", "provider_job_id"],
+                fields=["provider_job_id", "provider_id"],
                 condition=Q(provider_job_id__isnull=False),
                 name="a_job_belongs_to_one_attempt",
             ),
@@ -221,6 +227,12 @@ class Attempt(models.Model):
         indexes = [
             models.Index(fields=["run", "provider_id"], condition=Q(phase__in=IN_FLIGHT), name="attempt_in_flight"),
             models.Index(fields=["provider_id", "finished_at"], name="attempt_latency"),
+            models.Index(fields=["-sent_at", "-id"], name="attempt_newest"),
+            models.Index(
+                fields=["-sent_at", "-id"],
+                condition=Q(possibly_billed=True),
+                name="attempt_possibly_billed",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -252,7 +264,7 @@ class VideoFile(models.Model):
 class Event(models.Model):
     """The story of a run, append-only and without gaps: what moved, when, and why."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events", db_index=False)
     number = models.PositiveBigIntegerField()
     task = models.ForeignKey(Task, null=True, blank=True, on_delete=models.CASCADE, related_name="events")
     attempt_number = models.PositiveSmallIntegerField(null=True, blank=True)

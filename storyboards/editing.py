@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
-from cineflow.core import bulk, ids
+from cineflow.core import bulk, garbage, ids
 from cineflow.core.errors import Conflict, Invalid, NotFound, problem
 from cineflow.core.files import write_atomically
 from storyboards import schema, uploads
@@ -36,6 +36,7 @@ _COLUMNS = (
 _JOINERS = "\u200c\u200d"
 
 
+@garbage.left_alone()
 def import_storyboard(name: str, raw: bytes, *, host: str = "") -> Storyboard:
     """Stores an uploaded file and its segments; raises `InvalidStoryboard` and stores nothing."""
     parsed = schema.read(raw, host=host)
@@ -159,5 +160,6 @@ def delete_storyboard(storyboard_id: UUID) -> None:
             raise NotFound("There is no such storyboard.")
         if storyboard.runs.filter(status__in=ACTIVE_RUN).exists():
             raise Conflict("A run of this storyboard is active. Cancel it or wait for its end.")
-        transaction.on_commit(lambda: _remove_original(storyboard))
+        # Robust: a file that cannot be removed is logged, for the storyboard is gone all the same.
+        transaction.on_commit(lambda: _remove_original(storyboard), robust=True)
         storyboard.delete()

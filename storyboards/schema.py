@@ -4,10 +4,7 @@ Declared strictly, as for a request body. A storyboard file is read with unknown
 people write comments into it, and its bytes are kept as they came.
 """
 
-import gc
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -208,24 +205,11 @@ def read(raw: bytes, *, host: str = "") -> NewStoryboard:
 
     `host` is this server's name in the request: URLs with it may name our own uploads.
     """
-    with _garbage_left_alone():
-        value = _parse(raw)
-        storyboard = _validated(value, host)
+    value = _parse(raw)
+    storyboard = _validated(value, host)
     if len({segment.segment_index for segment in storyboard.segments}) < len(storyboard.segments):
         raise InvalidStoryboard(_repeated_indexes(value))
     return storyboard
-
-
-@contextmanager
-def _garbage_left_alone() -> Iterator[None]:
-    """A collector that looks again and again at a tree that only grows doubles the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _validated(value: dict[str, Any], host: str) -> NewStoryboard:

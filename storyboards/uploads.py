@@ -61,12 +61,18 @@ def _folder() -> Path:
 def _extension(raw: bytes) -> str:
     """That of the format which the bytes have. The sender's name and content type say nothing."""
     try:
-        with Image.open(BytesIO(raw), formats=["PNG", "JPEG", "WEBP"]) as image:
+        with _open(raw) as image:
             _check(image)
+            image.verify()  # the checksums of a PNG; decoding does not look at them
+        with _open(raw) as image:
             image.load()
             return _EXTENSIONS[str(image.format)]
     except _BROKEN as error:
         raise _refusal("This is not a PNG, JPEG or WebP image, or it is damaged.") from error
+
+
+def _open(raw: bytes) -> Image.Image:
+    return Image.open(BytesIO(raw), formats=["PNG", "JPEG", "WEBP"])
 
 
 def _check(image: Image.Image) -> None:

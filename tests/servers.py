@@ -30,7 +30,7 @@ _QUIET_ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}  # no PG… variable of
 @contextmanager
 def redis_server() -> Iterator[str]:
     """Yields the URL of an empty server on loopback. A test may flush or kill it."""
-    port = _free_port()
+    port = free_port()
     listen = ("--port", str(port), "--bind", "127.0.0.1")
     with tempfile.TemporaryDirectory(prefix="cineflow-redis-") as folder:
         process = broker.launch(listen, address=("127.0.0.1", port), work_dir=Path(folder))
@@ -137,7 +137,7 @@ def _create_cluster(programs: Path, folder: Path, identity: dict[str, Any]) -> N
 def _running(
     programs: Path, folder: Path, identity: dict[str, Any], settings: tuple[str, ...]
 ) -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     server, log = f"postgres://postgres@127.0.0.1:{port}", folder / "postgres.log"
     process = _start_postgres(programs, folder, identity, (*settings, f"port={port}"))
     try:
@@ -184,7 +184,7 @@ def _create_database(url: str) -> None:
         connection.execute("CREATE DATABASE cineflow")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -14,6 +14,7 @@ import pytest
 
 from cineflow.core.child_process import start, stop, wait_until
 from cineflow.stack import WEB
+from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "a-token-of-the-tests"
@@ -24,7 +25,7 @@ UPLOAD_LIMIT = 100_000
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("web")
-    number = _free_port()
+    number = free_port()
     environment = {
         **os.environ,
         "GUNICORN_BIND": f"127.0.0.1:{number}",
@@ -35,17 +36,12 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     }
     log = folder / "web.log"
     with log.open("wb") as out:
-        process = start(WEB, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process = start(
+            WEB, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
     wait_until(lambda: _listens(number), process, log=log, seconds=60)
     yield number
     stop(process, patience=20)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
 
 
 def _listens(port: int) -> bool:
@@ -74,7 +70,12 @@ def _body(answer: bytes) -> Any:
 
 
 def _request(line: str, *headers: str, body: bytes = b"") -> bytes:
-    return "\r\n".join([f"{line} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]).encode() + body
+    return (
+        "\r\n".join(
+            [f"{line} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
+        ).encode()
+        + body
+    )
 
 
 def _chunks(body: bytes, size: int = 7_000) -> bytes:
@@ -84,7 +85,9 @@ def _chunks(body: bytes, size: int = 7_000) -> bytes:
 
 def _upload(content: bytes) -> tuple[str, bytes]:
     """Content type and body of a form with one file."""
-    disposition = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="board.json"\r\n\r\n'
+    disposition = (
+        b'--edge\r\nContent-Disposition: form-data; name="file"; filename="board.json"\r\n\r\n'
+    )
     return "multipart/form-data; boundary=edge", disposition + content + b"\r\n--edge--\r\n"
 
 
@@ -108,11 +111,19 @@ def test_an_enormous_token_is_refused_like_any_wrong_one(port: int, size: int) -
         pytest.param(_request("GET /" + "x" * 9_000), 414, id="long address"),
         pytest.param(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, id="many headers"),
         pytest.param(b"GET / HTTP/1.1\r\nA: " + b"b" * 1_100_000, 431, id="head past any limit"),
-        pytest.param(_request("POST /api/v1/runs", "Transfer-Encoding: sideways"), 400, id="transfer coding"),
-        pytest.param(_request("POST /api/v1/runs", "Transfer-Encoding: gzip"), 400, id="not chunked"),
-        pytest.param(_request("POST /api/v1/runs", "Content-Length: -1"), 400, id="negative length"),
         pytest.param(
-            _request("POST /api/v1/runs", "Content-Length: 3", "Transfer-Encoding: chunked"), 400, id="two lengths"
+            _request("POST /api/v1/runs", "Transfer-Encoding: sideways"), 400, id="transfer coding"
+        ),
+        pytest.param(
+            _request("POST /api/v1/runs", "Transfer-Encoding: gzip"), 400, id="not chunked"
+        ),
+        pytest.param(
+            _request("POST /api/v1/runs", "Content-Length: -1"), 400, id="negative length"
+        ),
+        pytest.param(
+            _request("POST /api/v1/runs", "Content-Length: 3", "Transfer-Encoding: chunked"),
+            400,
+            id="two lengths",
         ),
         pytest.param(_request("GET /", "Expect: a miracle"), 417, id="expectation"),
     ],
@@ -131,7 +142,9 @@ def test_a_refusal_does_not_repeat_what_it_refused(port: int) -> None:
 
 def test_a_json_body_in_chunks_is_read(port: int) -> None:
     chunked = ("Content-Type: application/json", "Transfer-Encoding: chunked")
-    answer = _talk(port, _request("POST /api/v1/runs", BEARER, *chunked, body=_chunks(b'{"surprise": 1}', 4)))
+    answer = _talk(
+        port, _request("POST /api/v1/runs", BEARER, *chunked, body=_chunks(b'{"surprise": 1}', 4))
+    )
     assert _status(answer) == 400
     assert ["surprise"] in [error["loc"] for error in _body(answer)["details"]["errors"]]
 
@@ -161,7 +174,9 @@ def test_broken_chunks_are_the_clients_fault(port: int) -> None:
 
 def test_a_strangers_chunks_are_not_read(port: int) -> None:
     # It never ends, so an answer proves that nobody waited for the end.
-    head = _request("POST /api/v1/runs", "Content-Type: application/json", "Transfer-Encoding: chunked")
+    head = _request(
+        "POST /api/v1/runs", "Content-Type: application/json", "Transfer-Encoding: chunked"
+    )
     assert _status(_talk(port, head + b"5\r\n")) == 401
 
 
@@ -171,7 +186,9 @@ def test_a_strangers_chunks_are_not_read(port: int) -> None:
         pytest.param(b"", id="nothing"),
         pytest.param(b"GET /healthz HTT", id="half a line"),
         pytest.param(b"GET /healthz HTTP/1.1\r\nHost: loc", id="half a head"),
-        pytest.param(_request("POST /api/v1/runs", BEARER, "Content-Length: 20") + b"{", id="half a body"),
+        pytest.param(
+            _request("POST /api/v1/runs", BEARER, "Content-Length: 20") + b"{", id="half a body"
+        ),
     ],
 )
 def test_clients_that_stall_keep_nobody_waiting(port: int, beginning: bytes) -> None:
@@ -195,7 +212,12 @@ def test_a_connection_is_kept_for_the_next_request(port: int) -> None:
 
 
 def test_a_probe_need_not_know_the_hosts_name(port: int) -> None:
-    assert _status(_talk(port, b"GET /healthz HTTP/1.1\r\nHost: 10.1.2.3\r\nConnection: close\r\n\r\n")) == 200
+    assert (
+        _status(
+            _talk(port, b"GET /healthz HTTP/1.1\r\nHost: 10.1.2.3\r\nConnection: close\r\n\r\n")
+        )
+        == 200
+    )
 
 
 def test_a_client_that_waits_for_100_continue_gets_it(port: int) -> None:
@@ -205,5 +227,3 @@ def test_a_client_that_waits_for_100_continue_gets_it(port: int) -> None:
         assert client.recv(100).startswith(b"HTTP/1.1 100 ")
         client.sendall(b"{}")
         assert _status(b"".join(iter(lambda: client.recv(65_536), b""))) == 400
-
-

@@ -5,6 +5,7 @@ from typing import IO, Any, TypeVar
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
@@ -30,8 +31,12 @@ class StrictJSONParser(BaseParser):
     ) -> Any:
         assert parser_context is not None
         # `.body` and not the stream: it is where Django refuses a body that is too large for memory.
-        raw: bytes = parser_context["request"]._request.body
-        if not raw.strip():
+        request: HttpRequest = parser_context["request"]._request
+        raw = request.body
+        if len(raw) < int(request.META.get("CONTENT_LENGTH") or 0):
+            # Nothing at all counts as `{}`, which starts a paid retry: not what a lost connection meant.
+            raise Invalid([problem([], "The body ends before its Content-Length.", "incomplete")])
+        if not raw:
             return {}
         try:
             return strict_json.parse(raw)
@@ -70,11 +75,14 @@ def refuse_too_large(length: int, stream: IO[bytes]) -> None:
 
 def uploaded_file(request: Request) -> "UploadedFile[Any]":
     """The file in the form's field `file`."""
-    data = request.data
-    found: UploadedFile[Any] | None = request.FILES.get("file")
-    if found is None:
-        given = "a text value" if isinstance(data, Mapping) and "file" in data else "nothing"
-        raise Invalid([problem(["file"], f"Send the file in the form field 'file'; it holds {given}.", "missing")])
+    given: list[Any] = request.data.getlist("file") if request.data else []
+    if len(given) > 1:
+        # All but one would be dropped silently.
+        raise Invalid([problem(["file"], f"Send one file; the form field 'file' stands {len(given)} times.")])
+    if not given or not isinstance(given[0], UploadedFile):
+        holds = "a text value" if given else "nothing"
+        raise Invalid([problem(["file"], f"Send the file in the form field 'file'; it holds {holds}.", "missing")])
+    found: UploadedFile[Any] = given[0]
     if (found.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise _too_large()
     return found

@@ -35,14 +35,16 @@ class ChunkedBodyMiddleware:
                 return error_response(413)
             body.seek(0)
             request.META["CONTENT_LENGTH"] = str(size)
-            request._stream = body  # type: ignore[attr-defined]
+            request._stream = body  # type: ignore[assignment]
             return self.get_response(request)
 
 
 def _is_chunked(request: HttpRequest) -> bool:
     meta = request.META
     return bool(
-        meta.get("wsgi.input_terminated") and meta.get("HTTP_TRANSFER_ENCODING") and not meta.get("CONTENT_LENGTH")
+        meta.get("wsgi.input_terminated")
+        and meta.get("HTTP_TRANSFER_ENCODING")
+        and not meta.get("CONTENT_LENGTH")
     )
 
 

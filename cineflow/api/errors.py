@@ -15,6 +15,7 @@ from cineflow.core.errors import DomainError, Invalid, Problem, problem
 
 logger = logging.getLogger(__name__)
 
+RETRY_AFTER = "2"  # seconds, while the database is away
 # What a status means when nothing more is known than the status itself.
 BY_STATUS = {
     400: ("validation_error", "The request cannot be understood."),
@@ -67,7 +68,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             return Response(envelope(400), status=400)
         case OperationalError() | InterfaceError():
             logger.exception("the database did not answer")
-            return Response(envelope(503), status=503, headers={"Retry-After": "2"})
+            return Response(envelope(503), status=503, headers={"Retry-After": RETRY_AFTER})
         case _:
             return None
 
@@ -103,6 +104,8 @@ class ErrorEnvelopeMiddleware:
             response.content = json.dumps(envelope(status)).encode()
             response["Content-Type"] = "application/json"
             response["Content-Length"] = str(len(response.content))
+            if status == 503:
+                response["Retry-After"] = RETRY_AFTER
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> None:

@@ -5,7 +5,12 @@ from typing import Any
 
 import django_filters
 from django import forms
+from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from cineflow.api.query import only_value
 
 
 class StrictBooleanField(forms.Field):
@@ -68,3 +73,9 @@ class WholeNumberFilter(django_filters.Filter):
 
 class StrictFilterBackend(DjangoFilterBackend):
     """django-filter takes an empty value for an absent one; here it is a value, and usually a bad one."""
+
+    def get_filterset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> Any:
+        filterset = super().get_filterset(request, queryset, view)
+        for name in filterset.filters if filterset else ():
+            only_value(request, name)
+        return filterset

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from cineflow.api.query import only_value
 from cineflow.core.errors import Invalid, Problem, problem
 
 DEFAULT_PAGE_SIZE = 20
@@ -61,7 +62,7 @@ def read_page(request: Request) -> tuple[int, int]:
 
 
 def _whole(request: Request, name: str, default: int, most: int | None, problems: list[Problem]) -> int:
-    text = request.query_params.get(name)
+    text = only_value(request, name)
     if text is None:
         return default
     if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS:

@@ -20,7 +20,6 @@ def file_response(request: HttpRequest, path: Path, *, etag: str, content_type: 
 
     Django's own `FileResponse` knows no ranges, and without them a browser cannot seek.
     """
-    file = path.open("rb")
     facts = path.stat()
     modified = int(facts.st_mtime)
     headers = {
@@ -45,15 +44,15 @@ def file_response(request: HttpRequest, path: Path, *, etag: str, content_type: 
     if span is not None:
         headers["Content-Range"] = f"bytes {start}-{end}/{facts.st_size}"
     status = 200 if span is None else 206
-    return _with(_body(request, file, start, end, whole=span is None, status=status, kind=content_type), headers)
+    return _with(_body(request, path, start, end, whole=span is None, status=status, kind=content_type), headers)
 
 
 def _body(
-    request: HttpRequest, file: BinaryIO, start: int, end: int, *, whole: bool, status: int, kind: str
+    request: HttpRequest, path: Path, start: int, end: int, *, whole: bool, status: int, kind: str
 ) -> HttpResponseBase:
     if request.method == "HEAD":
-        file.close()
         return HttpResponse(status=status, content_type=kind)
+    file = path.open("rb")
     if whole:
         return FileResponse(file, content_type=kind)
     return StreamingHttpResponse(_part(file, start, end), status=status, content_type=kind)

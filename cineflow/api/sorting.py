@@ -7,6 +7,7 @@ from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from cineflow.api.query import only_value
 from cineflow.core.errors import Invalid, problem
 
 
@@ -17,7 +18,7 @@ class SortBackend(BaseFilterBackend):
         allowed: tuple[str, ...] = getattr(view, "sort_fields", ())
         if not allowed:
             return queryset
-        sort, order = request.query_params.get("sort"), request.query_params.get("order")
+        sort, order = only_value(request, "sort"), only_value(request, "order")
         if order not in (None, "asc", "desc"):
             raise Invalid([problem(["order"], "'order' must be 'asc' or 'desc'.", "invalid_choice")])
         if sort is None:

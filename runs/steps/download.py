@@ -2,8 +2,10 @@
 
 import hashlib
 import logging
+import os
+import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +27,9 @@ logger = logging.getLogger(__name__)
 MAX_VIDEO_BYTES = 4 << 30
 TRIES = 4
 _RENEW_AFTER_SECONDS = 10.0
-_WAIT_SECONDS = 0.1
+_GROUP_SECONDS = 0.1
+# Drawing is work for the processor, unlike fetching: more at once would only take turns.
+_drawing = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Downloader:
     def _arrived(self) -> list[tuple[Fetching, Stored | NotStored]]:
         if not self.pending:
             return []
-        done, _ = wait(self.pending, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+        done, _ = wait(self.pending, timeout=_GROUP_SECONDS)
         return [(self.pending.pop(future), future.result()) for future in done]
 
     def _renew(self, now: datetime) -> None:
@@ -124,15 +128,20 @@ def _make(transport: Transport, fetching: Fetching, scratch: Path) -> None:
         case HttpCall() as call:
             transport.download(call, scratch, timeout=settings.DOWNLOAD_TIMEOUT_SECONDS, max_bytes=MAX_VIDEO_BYTES)
         case RenderLocally():
-            render_clip(
-                prompt=attempt.prompt,
-                segment_index=task.segment_index,
-                take=task.take,
-                resolution=task.snapshot["resolution"],
-                seconds=attempt.seconds,
-                target=scratch,
-                timeout=settings.DOWNLOAD_TIMEOUT_SECONDS,
-            )
+            with _drawing:
+                _draw(task, attempt, scratch)
+
+
+def _draw(task: Task, attempt: Attempt, scratch: Path) -> None:
+    render_clip(
+        prompt=attempt.prompt,
+        segment_index=task.segment_index,
+        take=task.take,
+        resolution=task.snapshot["resolution"],
+        seconds=attempt.seconds,
+        target=scratch,
+        timeout=settings.DOWNLOAD_TIMEOUT_SECONDS,
+    )
 
 
 def _stored(fetching: Fetching, scratch: Path) -> Stored:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -73,7 +73,7 @@ class Submitter:
     def _answered(self) -> list[tuple[Sending, Outcome]]:
         if not self.pending:
             return []
-        done, _ = wait(self.pending, timeout=GROUP_ANSWERS_SECONDS, return_when=FIRST_COMPLETED)
+        done, _ = wait(self.pending, timeout=GROUP_ANSWERS_SECONDS)
         return [(self.pending.pop(future), future.result()) for future in done]
 
     def close(self) -> None:

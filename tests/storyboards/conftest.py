@@ -21,10 +21,10 @@ def api() -> APIClient:
 def upload(api: APIClient) -> Upload:
     """Posts a storyboard: bytes, or a value that becomes JSON."""
 
-    def post(content: Any, name: str = "demo.json", **headers: str) -> Any:
+    def post(content: Any, name: str = "demo.json") -> Any:
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
         form = {"file": SimpleUploadedFile(name, raw, "application/json")}
-        return api.post("/api/v1/storyboards", form, format="multipart", **headers)
+        return api.post("/api/v1/storyboards", form, format="multipart")
 
     return post
 

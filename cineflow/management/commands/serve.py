@@ -53,9 +53,13 @@ class Command(BaseCommand):
             try:
                 child = stack.wait()
             except KeyboardInterrupt:
-                self.stdout.write("\nStopping: what is on the wire may come back first. Ctrl-C again kills.")
+                self.stdout.write(
+                    "\nStopping: what is on the wire may come back first. Ctrl-C again kills."
+                )
                 raise
-            self.stderr.write(f"{child.name} ended by itself ({child.how_it_ended}); stopping the others.")
+            self.stderr.write(
+                f"{child.name} ended by itself ({child.how_it_ended}); stopping the others."
+            )
         raise CommandError(f"{child.name} ended; its last lines above say why.")
 
     def _banner(self, stack: Stack) -> str:

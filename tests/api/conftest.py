@@ -1,0 +1,10 @@
+import pytest
+from rest_framework.test import APIClient
+
+from tests.api.served import seed
+
+
+@pytest.fixture
+def api(db: None) -> APIClient:
+    seed()
+    return APIClient()
