@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from cineflow.core import ids
+from cineflow.core import garbage, ids
 from cineflow.core.bulk import insert
 from cineflow.core.errors import Conflict, Invalid, NotFound, Problem, problem
 from providers.models import Provider, VideoModel
@@ -66,6 +66,7 @@ def _facts(segments: QuerySet[Segment]) -> Iterator[Facts]:
 # ---- a run -------------------------------------------------------------------------------------
 
 
+@garbage.left_alone()
 def create_run(config: RunConfig, *, now: datetime) -> Run:
     """Snapshot, prompt and fingerprint once per segment, rows in bulk; all of it or nothing."""
     with transaction.atomic():

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q
 
 from cineflow.core import guarded
 from cineflow.core.bulk import insert
@@ -66,19 +66,27 @@ def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> 
     return sorted(rows, key=lambda task: (task.due_at, task.segment_index, task.take))
 
 
+_NEXT_RUN = """
+SELECT run_id FROM runs_task
+WHERE step = %s AND NOT (step = '') AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
+ORDER BY due_at LIMIT 1
+"""
+
+
 def next_run(step: Step, *, now: datetime) -> UUID | None:
     """The run whose task has been due at this step for the longest time."""
-    return _due(step, now).order_by("due_at").values_list("run_id", flat=True).first()
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_RUN, [step, moment, moment])
+        row = cursor.fetchone()
+    return row and (row[0] if isinstance(row[0], UUID) else UUID(row[0]))
 
 
 def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
     """Tasks for work that ends in this transaction; the caller holds the run's lock, which stands for a claim."""
-    needed = ("run_id", "segment_index", "take", "snapshot", "status", "fence")
-    return list(_due(step, now).filter(run=run).order_by("segment_index", "take").only(*needed)[:limit])
-
-
-def _due(step: Step, now: datetime) -> QuerySet[Task]:
-    return Task.objects.filter(Q(lease_until=None) | Q(lease_until__lte=now), step=step, due_at__lte=now)
+    free = Q(lease_until=None) | Q(lease_until__lte=now)
+    due = run.tasks.filter(free, step=step, due_at__lte=now).order_by("segment_index", "take")
+    return list(due.only("run_id", "segment_index", "take", "snapshot", "status", "fence")[:limit])
 
 
 def renew(tasks: Sequence[Task], *, lease: float, now: datetime) -> set[UUID]:
