@@ -14,8 +14,24 @@ _CAST = (
     ("The Lamplighter", None),
     ("Captain Oduya", "@oduya"),
 )
-_SCENES = ("Harbour at dawn", "旧城屋顶", "Night train, third carriage", "雨中的茶馆", "Salt flats", "地下印刷厂")
-_PROPS = ("brass telescope", "纸灯笼", "wet umbrella", "录音机", "half a letter", "铜钥匙", "paper boat", "旧地图")
+_SCENES = (
+    "Harbour at dawn",
+    "旧城屋顶",
+    "Night train, third carriage",
+    "雨中的茶馆",
+    "Salt flats",
+    "地下印刷厂",
+)
+_PROPS = (
+    "brass telescope",
+    "纸灯笼",
+    "wet umbrella",
+    "录音机",
+    "half a letter",
+    "铜钥匙",
+    "paper boat",
+    "旧地图",
+)
 _ENGLISH = (
     "[{0}] walks slowly towards the window while the camera drifts in from the left, rain on the glass.",
     'A wide shot: [{0}] and [{1}] stand apart on the quay; "We leave with the tide," one of them says.',

@@ -27,7 +27,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)]
+    padded = [
+        cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)
+    ]
     return f"| {' | '.join(padded)} |"
 
 
@@ -57,5 +59,7 @@ def publish(name: str, title: str, body: str, note: str) -> None:
     block = f"{begin}\n**{title}**\n\n{body}\n\n{note}\n{end}"
     marked = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not marked.search(text):
-        raise SystemExit(f"{README.name} has no place for {name}: put {begin} and {end} where it belongs.")
+        raise SystemExit(
+            f"{README.name} has no place for {name}: put {begin} and {end} where it belongs."
+        )
     README.write_text(marked.sub(lambda _: block, text), encoding="utf-8")

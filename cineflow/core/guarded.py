@@ -37,7 +37,10 @@ def write(model: type[models.Model], changes: Sequence[Change]) -> set[UUID]:
 
 
 def _write_group(
-    model: type[models.Model], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
+    model: type[models.Model],
+    expected: Sequence[str],
+    values: Sequence[str],
+    group: Sequence[Change],
 ) -> set[UUID]:
     columns = _columns(model, expected, values, group)
     conditions, assigned = columns[: 1 + len(expected)], columns[1 + len(expected) :]
@@ -68,14 +71,23 @@ class _Column:
 
 
 def _columns(
-    model: type[models.Model], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
+    model: type[models.Model],
+    expected: Sequence[str],
+    values: Sequence[str],
+    group: Sequence[Change],
 ) -> list[_Column]:
     cells = [[change.expected[name] for change in group] for name in expected]
     cells += [[change.values[name] for change in group] for name in values]
     fields = [model._meta.get_field(name) for name in (*expected, *values)]
     # The key always stands in the rows, so that there is always something to join.
     key = _varying("c0", model._meta.pk, [change.pk for change in group])
-    return [key, *(_column(f"c{number}", *each) for number, each in enumerate(zip(fields, cells, strict=True), 1))]
+    return [
+        key,
+        *(
+            _column(f"c{number}", *each)
+            for number, each in enumerate(zip(fields, cells, strict=True), 1)
+        ),
+    ]
 
 
 def _column(name: str, field: Any, cells: Sequence[Any]) -> _Column:
@@ -92,7 +104,12 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _varying(name: str, field: Any, cells: Sequence[Any]) -> _Column:
-    return _Column(name, _target(field), f"v.{name}", in_rows=adapted(field, cells), type=_type(field))
+    if isinstance(field, models.DecimalField | models.FloatField):
+        # The driver makes no array of an int and a Decimal.
+        cells = [field.to_python(cell) for cell in cells]
+    return _Column(
+        name, _target(field), f"v.{name}", in_rows=adapted(field, cells), type=_type(field)
+    )
 
 
 def _pointing(name: str, field: Any, cells: Sequence[Any]) -> _Column:
