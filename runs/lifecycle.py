@@ -39,11 +39,10 @@ class Move:
 
 # ---- claims ------------------------------------------------------------------------------------
 
-# SQLite uses the partial index `task_due` only when its very condition stands in the query.
 _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT id FROM runs_task
-    WHERE step IN ({steps}) AND NOT (step = '') AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
+    WHERE step IN ({steps}) AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
     ORDER BY due_at LIMIT %s {skip_locked}
 )
 UPDATE runs_task SET fence = fence + 1, lease_until = %s FROM due WHERE runs_task.id = due.id

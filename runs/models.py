@@ -171,8 +171,15 @@ class Task(models.Model):
             models.CheckConstraint(condition=Q(status=Status.FAILED) | Q(possibly_billed=False), name="only_failed_possibly_billed"),
         ]
         indexes = [
-            models.Index(fields=["step", "due_at"], condition=~Q(step=""), name="task_due"),
-            models.Index(fields=["run", "due_at"], condition=Q(step="submit"), name="task_to_submit"),
+            # Ended tasks are not due. Both databases see from `due_at <= …` that these two may be used.
+            models.Index(
+                fields=["step", "due_at"], condition=Q(due_at__isnull=False), name="task_due"
+            ),
+            models.Index(
+                fields=["run", "step", "due_at"],
+                condition=Q(due_at__isnull=False),
+                name="task_due_of_run",
+            ),
             models.Index(fields=["run", "status"], name="task_run_status"),
             models.Index(fields=["fingerprint"], condition=Q(video__isnull=False), name="task_reusable"),
             models.Index(fields=["segment_uuid"], name="task_segment"),

@@ -75,7 +75,8 @@ def refuse_too_large(length: int, stream: IO[bytes]) -> None:
 
 def uploaded_file(request: Request) -> "UploadedFile[Any]":
     """The file in the form's field `file`."""
-    given: list[Any] = request.data.getlist("file") if request.data else []
+    form: Any = request.data  # a plain dict when nothing was sent, not even a content type
+    given: list[Any] = form.getlist("file") if form else []
     if len(given) > 1:
         # All but one would be dropped silently.
         raise Invalid([problem(["file"], f"Send one file; the form field 'file' stands {len(given)} times.")])

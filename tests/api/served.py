@@ -1,4 +1,4 @@
-"""The web server as it is served, on the database of the running tests, and what it leaves behind."""
+"""The web server as it is served, on the test's database, and what it leaves behind."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The integration checklist step by step: every example body with its fields, types and nullability."""
+"""The integration checklist step by step: every example with its fields, types and nulls."""
 
 import re
 from collections.abc import Callable

@@ -241,7 +241,7 @@ def test_a_signature_opens_nothing_else(guarded: APIClient, task: Task, settings
     ]
     assert {link: guarded.get(link).status_code for link in bad} == dict.fromkeys(bad, 401)
     assert guarded.post(url).status_code == 401
-    settings.AUTH_TOKEN = "another"
+    settings.AUTH_TOKEN = TOKEN[::-1]
     assert guarded.get(url).status_code == 401
 
 

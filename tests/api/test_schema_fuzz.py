@@ -1,6 +1,7 @@
 """Every operation of the OpenAPI document, asked with all that the document allows and forbids.
 
-FUZZ_EXAMPLES says how many requests are made up for each operation, beside those that cover its rules.
+FUZZ_EXAMPLES says how many requests are made up for each operation, beside those that cover
+its rules one by one.
 """
 
 import os
