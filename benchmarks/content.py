@@ -54,7 +54,7 @@ _NOTES = (
 
 def storyboard(segments: int) -> bytes:
     """The bytes of a file with so many segments; 10,000 are about 6 MB."""
-    dice = random.Random(2026)  # noqa: S311 - the same content on every machine is the point
+    dice = random.Random(2026)  # the same content on every machine
     value = {
         "metadata": {"title": "The Lamplighter's Debt · 点灯人", "version": 3},
         "character_bible": [{"name": name, "id": handle} for name, handle in _CAST],

@@ -7,18 +7,22 @@ PostgreSQL a statement text that holds every value.
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, TypeAlias
 
 from django.db import connection, models, transaction
 
-# What only PostgreSQL's driver can write by itself; asking the field for every value is slow.
-_ADAPTED_BUT_BY_POSTGRES = (
+# Fields whose values the driver cannot write by itself, or slower than is done here; asking the
+# field for every value is slow.
+_WRITTEN_AS_TEXT = (models.UUIDField, models.DateTimeField)
+_ADAPTED_BY_THE_FIELD = (
     models.UUIDField,
     models.DateField,
     models.TimeField,
     models.DurationField,
     models.DecimalField,
 )
+_ROWS_AT_A_TIME = 1000
 
 Adapter = Callable[[Any], Any]
 Column: TypeAlias = "models.Field[Any, Any]"  # in quotes: only the stubs have type parameters
@@ -58,9 +62,12 @@ def _copy(target: str, width: int, rows: Iterable[Sequence[object]]) -> None:
 
 def _execute_many(target: str, width: int, rows: Iterable[Sequence[object]]) -> None:
     places = ", ".join(["%s"] * width)
+    statement = f"INSERT INTO {target} VALUES ({places})"  # noqa: S608 - names of the model
+    rows = iter(rows)
     with connection.cursor() as cursor:
-        statement = f"INSERT INTO {target} VALUES ({places})"  # noqa: S608 - names of the model
-        cursor.executemany(statement, rows)  # type: ignore[arg-type]  # any iterable
+        # Not all at once: Django's cursor keeps every row that it is given until the end.
+        while some := list(islice(rows, _ROWS_AT_A_TIME)):
+            cursor.executemany(statement, some)
 
 
 def _adapted_rows(
@@ -87,23 +94,23 @@ def _adapter(field: Column) -> Adapter | None:
     while isinstance(field, models.ForeignKey):
         field = field.target_field
     if isinstance(field, models.JSONField):
-        return _json_writer(field)
-    if connection.vendor != "postgresql" and isinstance(field, _ADAPTED_BUT_BY_POSTGRES):
-        return partial(field.get_db_prep_save, connection=connection)
+        # Characters as they are: as escapes, Chinese takes twice the room and the time.
+        return _once((field.encoder or json.JSONEncoder)(ensure_ascii=False).encode)
+    if connection.vendor == "postgresql":
+        return _once(str) if isinstance(field, _WRITTEN_AS_TEXT) else None
+    if isinstance(field, _ADAPTED_BY_THE_FIELD):
+        return _once(partial(field.get_db_prep_save, connection=connection))
     return None
 
 
-def _json_writer(field: "models.JSONField[Any]") -> Adapter:
-    # Characters as they are: as escapes, Chinese takes twice the room and more than twice the time.
-    encode = (field.encoder or json.JSONEncoder)(ensure_ascii=False).encode
-    last: Any = None
-    text: str | None = None
+def _once(adapt: Adapter) -> Adapter:
+    """Rows that share an object (their run, the time, a snapshot) follow each other: it is adapted once."""
+    last = result = None
 
-    def write(value: Any) -> str | None:
-        # An object that several rows share is written once; they stand one after the other.
-        nonlocal last, text
+    def adapted_before_or_now(value: Any) -> Any:
+        nonlocal last, result
         if value is not last:
-            last, text = value, None if value is None else encode(value)
-        return text
+            last, result = value, None if value is None else adapt(value)
+        return result
 
-    return write
+    return adapted_before_or_now

@@ -169,12 +169,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='task',
             name='reuse_of',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='runs.videofile'),
+            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='runs.videofile'),
         ),
         migrations.AddField(
             model_name='task',
             name='video',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='runs.videofile'),
+            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='runs.videofile'),
         ),
         migrations.AddIndex(
             model_name='run',
@@ -223,6 +223,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='attempt',
             constraint=models.UniqueConstraint(condition=models.Q(('provider_job_id__isnull', False)), fields=('provider_job_id', 'provider_id'), name='a_job_belongs_to_one_attempt'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
+            index=models.Index(condition=models.Q(('video__isnull', False)), fields=['video'], name='task_video'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
+            index=models.Index(condition=models.Q(('reuse_of__isnull', False)), fields=['reuse_of'], name='task_reuse_of'),
         ),
         migrations.AddIndex(
             model_name='task',
