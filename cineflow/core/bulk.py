@@ -67,7 +67,7 @@ def _execute_many(target: str, width: int, rows: Iterable[Sequence[object]]) -> 
     with connection.cursor() as cursor:
         # Not all at once: Django's cursor keeps every row that it is given until the end.
         while some := list(islice(rows, _ROWS_AT_A_TIME)):
-            cursor.executemany(statement, some)
+            cursor.executemany(statement, some)  # type: ignore[arg-type]  # any values
 
 
 def _adapted_rows(
