@@ -45,10 +45,12 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 def circumstances(*facts: str) -> str:
     """Where, when and with what it was measured."""
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    machine = f"{cores} cores, {platform.machine()}, load average {load:.1f} at the end"
     python = f"Python {platform.python_version()}"
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     day = datetime.now(UTC).date()
-    return f"{day}, {os.cpu_count()} cores, {platform.machine()}; {', '.join(facts)}; {python}, {packages}."
+    return f"{day}, {machine}; {', '.join(facts)}; {python}, {packages}."
 
 
 def publish(name: str, title: str, body: str, note: str) -> None:

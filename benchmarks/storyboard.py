@@ -99,19 +99,21 @@ def _measured(made: Stack, cost: Cost) -> Iterator[None]:
 
 
 def _table(rounds: Sequence[Round], statements: Mapping[str, int], *, compared: bool) -> str:
-    head = ["phase", "seconds", "predecessor", "ratio", "CPU s web", "worker", "database"]
-    head += ["peak MB web", "worker", "statements"]
-    rows = []
-    for phase in PHASES:
-        costs = [costs[phase] for costs in rounds]
-        seconds = [cost.seconds for cost in costs]
-        before = PREDECESSOR[phase] if compared else None
-        compare = [f"{before:.2f}", f"{median(seconds) / before:.2f}"] if before else ["", ""]
-        cpu = [median(cost.cpu.get(part, 0.0) for cost in costs) for part in PARTS]
-        peak = [median(cost.peak.get(part, 0.0) for cost in costs) for part in ("web", "worker")]
-        measured = [*(f"{value:.2f}" for value in cpu), *(f"{value:.0f}" for value in peak)]
-        rows.append([phase, spread(seconds), *compare, *measured, str(statements[phase])])
-    return table(head, rows)
+    head = ["phase", "seconds", *(["predecessor", "ratio"] if compared else [])]
+    head += ["CPU s web", "worker", "database", "peak MB web", "worker", "statements"]
+    return table(head, [_row(phase, rounds, statements, compared) for phase in PHASES])
+
+
+def _row(
+    phase: str, rounds: Sequence[Round], statements: Mapping[str, int], compared: bool
+) -> list[str]:
+    costs = [costs[phase] for costs in rounds]
+    seconds = [cost.seconds for cost in costs]
+    before = PREDECESSOR[phase]
+    ratio = [f"{before:.2f}", f"{median(seconds) / before:.2f}"] if compared else []
+    cpu = [f"{median(cost.cpu[part] for cost in costs):.2f}" for part in PARTS]
+    peaks = [f"{median(cost.peak[part] for cost in costs):.0f}" for part in ("web", "worker")]
+    return [phase, spread(seconds), *ratio, *cpu, *peaks, str(statements[phase])]
 
 
 if __name__ == "__main__":

@@ -2,15 +2,38 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from django.db.models import QuerySet
+
+from cineflow.core import ids
 from runs import outputs
 from runs.models import Run, Task
 from runs.prompt import full_prompt
 from storyboards.models import Segment
+
+
+class Facts(NamedTuple):
+    """What a task keeps of a segment. Plain rows: an instance of the model costs more than all that is done with it."""
+
+    id: UUID
+    segment_index: int
+    prompt_text: str
+    image_url: str | None
+    asset: dict[str, Any]
+    is_pro: bool
+    duration_seconds: int
+    resolution: str
+    director_intent: str | None
+
+
+def facts_of(segments: QuerySet[Segment]) -> Iterator[Facts]:
+    return map(Facts._make, segments.values_list(*Facts._fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +56,16 @@ class Frozen:
             run.provider_id if run.routing_strategy == "manual" else None,
             take,
         ]
-        return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()
+        return hashlib.sha256(_as_json(facts).encode()).hexdigest()
 
 
-def freeze(segment: Segment) -> Frozen:
+# One encoder for ten thousand fingerprints.
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def freeze(segment: Facts) -> Frozen:
     snapshot = {
-        "id": segment.public_id,
+        "id": ids.show("seg", segment.id),
         "segment_index": segment.segment_index,
         "prompt_text": segment.prompt_text,
         "image_url": segment.image_url,
@@ -71,7 +98,7 @@ def _upload_hash(path: str) -> str:
 
 def thawed(run: Run, task: Task) -> dict[str, Any]:
     """The columns of a task whose segment is taken as it is now; none when the segment is gone."""
-    segment = Segment.objects.filter(pk=task.segment_uuid).first()
+    segment = next(facts_of(Segment.objects.filter(pk=task.segment_uuid)), None)
     if segment is None:
         return {}
     frozen = freeze(segment)

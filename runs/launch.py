@@ -10,14 +10,14 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from cineflow.core import ids
+from cineflow.core import garbage, ids
 from cineflow.core.bulk import insert
 from cineflow.core.errors import Conflict, Invalid, NotFound, Problem, problem
 from providers.models import Provider, VideoModel
 from runs import lifecycle, outputs
-from runs.freezing import freeze, thawed
+from runs.freezing import Facts, facts_of, freeze, thawed
 from runs.models import ACTIVE, Attempt, Event, Phase, Run, Status, Step, Task
-from storyboards.models import Segment, Storyboard
+from storyboards.models import Storyboard
 
 MAX_RANGE_LENGTH = 20_000
 _PART = re.compile(r"\s*([0-9]{1,18})\s*(?:-\s*([0-9]{1,18})\s*)?", re.ASCII)
@@ -43,6 +43,7 @@ class RunConfig:
 # ---- a run -------------------------------------------------------------------------------------
 
 
+@garbage.left_alone()
 def create_run(config: RunConfig, *, now: datetime) -> Run:
     """Snapshot, prompt and fingerprint once per segment, rows in bulk; all of it or nothing."""
     with transaction.atomic():
@@ -61,7 +62,7 @@ def create_run(config: RunConfig, *, now: datetime) -> Run:
     return run
 
 
-def _checked(config: RunConfig, storyboard: Storyboard) -> list[Segment]:
+def _checked(config: RunConfig, storyboard: Storyboard) -> list[Facts]:
     """The chosen segments, or every problem of the request at once."""
     problems: list[Problem] = []
     if not VideoModel.objects.filter(pk=config.model_id, enabled=True).exists():
@@ -126,7 +127,7 @@ def _bad_part(part: str, what: str) -> Problem:
     return problem(["range"], f"The part '{part.strip()[:40]}' {what}.")
 
 
-def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Segment]:
+def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Facts]:
     wanted = _merged(spans)
     starts = [start for start, _ in wanted]
 
@@ -134,11 +135,8 @@ def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Segm
         at = bisect.bisect_right(starts, index) - 1
         return at >= 0 and index <= wanted[at][1]
 
-    return [
-        segment
-        for segment in storyboard.segments.order_by("segment_index")
-        if is_wanted(segment.segment_index)
-    ]
+    chosen = facts_of(storyboard.segments.order_by("segment_index"))
+    return [facts for facts in chosen if is_wanted(facts.segment_index)]
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -194,7 +192,10 @@ _TASK_COLUMNS = (
 # fmt: on
 
 
-def _task_rows(run: Run, segments: Sequence[Segment]) -> Iterator[tuple[object, ...]]:
+_NONE_FAILED: list[str] = []  # one object for all rows, which is written as JSON once
+
+
+def _task_rows(run: Run, segments: Sequence[Facts]) -> Iterator[tuple[object, ...]]:
     step = Step.CHECK if run.dry_run else Step.SUBMIT
     now = run.created_at
     for segment in segments:
@@ -202,10 +203,10 @@ def _task_rows(run: Run, segments: Sequence[Segment]) -> Iterator[tuple[object, 
         for take in range(1, run.gen_count + 1):
             # fmt: off
             yield (
-                ids.new_id(), run.pk, segment.pk, segment.segment_index, take,
+                ids.new_id(), run.pk, segment.id, segment.segment_index, take,
                 frozen.snapshot, frozen.prompt, frozen.fingerprint(run, take),
                 Status.QUEUED, step, now, 0, "", 0, 0, 0, 0,
-                [], "", "", "", "", False,
+                _NONE_FAILED, "", "", "", "", False,
                 now, now,
             )
             # fmt: on

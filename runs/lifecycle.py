@@ -75,9 +75,20 @@ def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> 
     return sorted(rows, key=lambda task: (task.due_at, task.segment_index, task.take))
 
 
+_NEXT_RUN = """
+SELECT run_id FROM runs_task
+WHERE step = %s AND NOT (step = '') AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
+ORDER BY due_at LIMIT 1
+"""
+
+
 def next_run(step: Step, *, now: datetime) -> UUID | None:
     """The run whose task has been due at this step for the longest time."""
-    return _due(step, now).order_by("due_at").values_list("run_id", flat=True).first()
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_RUN, [step, moment, moment])
+        row = cursor.fetchone()
+    return row and (row[0] if isinstance(row[0], UUID) else UUID(row[0]))
 
 
 def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:

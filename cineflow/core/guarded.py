@@ -105,6 +105,9 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _varying(name: str, field: Any, cells: Sequence[Any]) -> _Column:
+    if isinstance(field, models.DecimalField | models.FloatField):
+        # The driver makes no array of an int and a Decimal.
+        cells = [field.to_python(cell) for cell in cells]
     return _Column(
         name, _target(field), f"v.{name}", in_rows=adapted(field, cells), type=_type(field)
     )

@@ -4,45 +4,62 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('providers', '0002_seed'),
+        ("providers", "0002_seed"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='provider',
-            name='can_cancel',
-            field=models.BooleanField(default=False, help_text='Takes a cancel of a running job.'),
+            model_name="provider",
+            name="can_cancel",
+            field=models.BooleanField(default=False, help_text="Takes a cancel of a running job."),
         ),
         migrations.AddField(
-            model_name='provider',
-            name='max_per_minute',
-            field=models.PositiveIntegerField(blank=True, help_text='Submits a minute; empty: no limit.', null=True),
+            model_name="provider",
+            name="max_per_minute",
+            field=models.PositiveIntegerField(
+                blank=True, help_text="Submits a minute; empty: no limit.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='provider',
-            name='recovery',
-            field=models.CharField(choices=[('token', 'A: honours our token, so the same submit may be sent again'), ('look_up', 'B: can be asked which jobs it made'), ('none', 'C: neither; a person decides')], default='none', help_text='After a submit without an answer.', max_length=16),
+            model_name="provider",
+            name="recovery",
+            field=models.CharField(
+                choices=[
+                    ("token", "A: honours our token, so the same submit may be sent again"),
+                    ("look_up", "B: can be asked which jobs it made"),
+                    ("none", "C: neither; a person decides"),
+                ],
+                default="none",
+                help_text="After a submit without an answer.",
+                max_length=16,
+            ),
         ),
         migrations.AddField(
-            model_name='provider',
-            name='trips',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Failures in a row that opened the breaker. Above 0, one submit at a time goes through.'),
+            model_name="provider",
+            name="trips",
+            field=models.PositiveSmallIntegerField(
+                default=0,
+                help_text="Failures in a row that opened the breaker. Above 0, one submit at a time goes through.",
+            ),
         ),
         migrations.AddField(
-            model_name='providermodel',
-            name='hold_reason',
-            field=models.CharField(blank=True, help_text='Why the model is held.', max_length=255),
+            model_name="providermodel",
+            name="hold_reason",
+            field=models.CharField(blank=True, help_text="Why the model is held.", max_length=255),
         ),
         migrations.AddField(
-            model_name='providermodel',
-            name='not_before',
-            field=models.DateTimeField(blank=True, help_text='No submit to this model before this time.', null=True),
+            model_name="providermodel",
+            name="not_before",
+            field=models.DateTimeField(
+                blank=True, help_text="No submit to this model before this time.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='providermodel',
-            name='trips',
-            field=models.PositiveSmallIntegerField(default=0, help_text="As the provider's, for this model alone."),
+            model_name="providermodel",
+            name="trips",
+            field=models.PositiveSmallIntegerField(
+                default=0, help_text="As the provider's, for this model alone."
+            ),
         ),
     ]
