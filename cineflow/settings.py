@@ -170,6 +170,8 @@ REST_FRAMEWORK = {
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+# After so long an Idempotency-Key whose request has not ended may be used by a repetition.
+IDEMPOTENCY_TAKE_OVER_SECONDS = env.float("IDEMPOTENCY_TAKE_OVER_SECONDS", default=60.0)
 SPECTACULAR_SETTINGS = {
     "TITLE": "CineFlow",
     "VERSION": "1.0.0",
