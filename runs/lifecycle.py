@@ -108,23 +108,41 @@ def _due(step: Step, now: datetime) -> QuerySet[Task]:
 def renew(tasks: Sequence[Task], *, lease: float, now: datetime) -> set[UUID]:
     """Keep a claim alive while its work goes on; returns the tasks that are still ours."""
     until = now + timedelta(seconds=lease)
-    return guarded.write(
-        Task,
-        [guarded.Change(task.pk, {"fence": task.fence}, {"lease_until": until}) for task in tasks],
+    return _write_claimed([(task, {"fence": task.fence}, {"lease_until": until}) for task in tasks])
+
+
+def postpone(tasks: Iterable[tuple[Task, Mapping[str, Any]]]) -> set[UUID]:
+    """Write back claimed tasks that moved nowhere (a poll that found its job working): no event, no counts.
+
+    Returns the ids of those that were still as they were claimed.
+    """
+    return _write_claimed(
+        [
+            (
+                task,
+                {"fence": task.fence, "status": task.status},
+                {"lease_until": None, "crashes": 0, **values},
+            )
+            for task, values in tasks
+        ]
     )
 
 
-def postpone(tasks: Iterable[tuple[Task, Mapping[str, Any]]]) -> None:
-    """Write back claimed tasks that moved nowhere (a poll that found its job working): no event, no counts."""
-    changes = [
-        guarded.Change(
-            task.pk,
-            {"fence": task.fence, "status": task.status},
-            {"lease_until": None, "crashes": 0, **values},
+def _write_claimed(
+    changes: Sequence[tuple[Task, Mapping[str, Any], Mapping[str, Any]]],
+) -> set[UUID]:
+    """Each task with what is expected of it and its new values, under the locks of their runs.
+
+    A claim alone does not do: a cancel touches all tasks of a run in an order of its own, and two writers
+    of many rows that meet without a lock around them wait for each other.
+    """
+    if not changes:
+        return set()
+    with transaction.atomic():
+        lock_runs({task.run_id for task, _, _ in changes})
+        return guarded.write(
+            Task, [guarded.Change(task.pk, expected, values) for task, expected, values in changes]
         )
-        for task, values in tasks
-    ]
-    guarded.write(Task, changes)
 
 
 # ---- moves -------------------------------------------------------------------------------------

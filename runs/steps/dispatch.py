@@ -48,6 +48,7 @@ def claim(limit: int, *, now: datetime) -> list[Sending]:
         runs = lifecycle.lock_runs(_waiting_runs().values_list("pk", flat=True))
         desk = _Desk(runs, limit=limit, now=now)
         desk.serve()
+        lifecycle.postpone(desk.postponed)
         won = lifecycle.apply(desk.moves, now=now)
     committed = time.monotonic()
     return [
@@ -114,6 +115,7 @@ class _Desk:
             with_latency=any(run.routing_strategy == "latency" for run in runs.values())
         )
         self.moves: list[Move] = []
+        self.postponed: list[tuple[Task, dict[str, Any]]] = []
 
     def serve(self) -> None:
         waiting = sorted(self.runs.values(), key=lambda run: run.created_at)
@@ -175,7 +177,7 @@ class _Desk:
                 "due_at": self._when_free(candidates),
                 "waiting_reason": decision.reason[:255],
             }
-            lifecycle.postpone([(task, {**values, "routing": as_json(decision)})])
+            self.postponed.append((task, {**values, "routing": as_json(decision)}))
         else:
             self.moves.append(_unroutable(task, decision))
 

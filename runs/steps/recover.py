@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from providers import registry
 from providers.base import (
@@ -264,8 +265,18 @@ def _look_later(task: Task, attempt: Attempt, now: datetime) -> None:
     """Until the last of the delays has passed; a look between two of them counts for the next."""
     later = [attempt.sent_at + timedelta(seconds=delay) for delay in settings.LOOK_UP_DELAYS]
     due_at = next((moment for moment in later if moment > now), now)
-    Attempt.objects.filter(pk=attempt.pk, phase=Phase.AMBIGUOUS).update(asked=attempt.asked + 1)
-    lifecycle.postpone([(task, {"due_at": due_at, "errors_in_a_row": 0, "crashes": task.crashes})])
+    values = {"due_at": due_at, "errors_in_a_row": 0, "crashes": task.crashes}
+    asked_in_vain([(task, attempt, values)])
+
+
+def asked_in_vain(postponed: Sequence[tuple[Task, Attempt, Mapping[str, Any]]]) -> None:
+    """Write back and count a look-up or a re-send that settled nothing, where the claim still holds."""
+    if not postponed:
+        return
+    with transaction.atomic():
+        won = lifecycle.postpone([(task, values) for task, _, values in postponed])
+        asked = [attempt.pk for task, attempt, _ in postponed if task.pk in won]
+        Attempt.objects.filter(pk__in=asked, phase=Phase.AMBIGUOUS).update(asked=F("asked") + 1)
 
 
 def _unanswered(lost: Sequence[tuple[Task, Attempt]], now: datetime) -> None:
@@ -308,5 +319,4 @@ def not_resent(task: Task, attempt: Attempt, now: datetime) -> Move | dict[str, 
         return undecided(
             task, attempt, "The submit was sent again several times and never answered."
         )
-    Attempt.objects.filter(pk=attempt.pk, phase=Phase.AMBIGUOUS).update(asked=asked)
     return {"due_at": now + timedelta(seconds=settings.RESEND_DELAYS[asked])}

@@ -198,9 +198,9 @@ def write_answers(answered: Sequence[tuple[Sending, Outcome]], *, now: datetime)
         if isinstance(decided, Move):
             moves.append((sending, decided))
         else:
-            postponed.append((sending.task, decided))
+            postponed.append((sending.task, sending.attempt, decided))
     _note(answered, now)
-    lifecycle.postpone(postponed)
+    recover.asked_in_vain(postponed)
     _apply(moves, known, now)
 
 
