@@ -23,7 +23,7 @@ demo: $(RUNTIME) ## make clips from a sample storyboard, without a key or a netw
 	@exec $(RUN) manage.py demo
 
 test: $(DEVELOPMENT) ## run all tests, on SQLite and on PostgreSQL
-	@exec $(RUN) -m tests $(ARGS)
+	@exec $(RUN) -m tests --numprocesses 2 $(ARGS)
 
 check: lint types imports migrations deploy schema compose ## lint, types, imports, migrations, deployment, OpenAPI
 
