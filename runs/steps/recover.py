@@ -27,6 +27,7 @@ from providers.models import Provider, Recovery
 from runs import lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Status, Step, Task
+from runs.steps.dispatch import error_of
 
 BATCH = 200
 MAX_PAGES = 50
@@ -249,11 +250,30 @@ def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
     known = {"phase": Phase.ABSENT, "finished_at": now, "possibly_billed": False}
     if task.crashes >= lifecycle.POISON_AFTER:
         return lifecycle.poisoned(task, attempt, known)
+    if task.tries >= settings.MAX_ATTEMPTS:
+        return _never_made(task, attempt, known)
     values = {"step": Step.SUBMIT, "due_at": now, "waiting_reason": "", "errors_in_a_row": 0}
     return Move(
         task,
         Status.QUEUED,
         words,
+        kind="absent",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+    )
+
+
+def _never_made(task: Task, attempt: Attempt, known: Mapping[str, Any]) -> Move:
+    """A far end that answers no submit and makes no job of any is not asked for ever."""
+    message = (
+        f"{attempt.provider_id} made no job of {task.tries} submits; the last: {attempt.error_msg}"
+    )
+    values = error_of(Failure(Code.SERVER_ERROR, message))
+    return Move(
+        task,
+        Status.FAILED,
+        message,
         kind="absent",
         values=values,
         attempt=attempt,
