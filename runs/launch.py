@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from cineflow.core import ids
 from cineflow.core.bulk import insert
 from cineflow.core.errors import Conflict, Invalid, NotFound, Problem, problem
+from cineflow.core.faults import fault
 from providers.models import Provider, VideoModel
 from runs import lifecycle, outputs
 from runs.models import ACTIVE, Attempt, Event, Phase, Run, Status, Step, Task
@@ -65,6 +66,7 @@ def create_run(config: RunConfig, *, now: datetime) -> Run:
         )
         if not run.force and not run.dry_run:
             _mark_reusable(run)
+        fault("launched_before_commit")
     return run
 
 

@@ -17,6 +17,7 @@ from django.db.models import Q, QuerySet
 from cineflow.core import guarded
 from cineflow.core.bulk import insert
 from cineflow.core.errors import Conflict
+from cineflow.core.faults import fault
 from runs.models import ACTIVE, LIVE, Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
 
 COUNTED = (
@@ -134,6 +135,8 @@ def apply(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
         VideoFile.objects.bulk_create([move.new_file for move in made if move.new_file])
         _point_to_files(made)
         _tell(runs, made, now)
+        fault("rolled_up_before_commit")
+    fault("rolled_up")
     return won
 
 
@@ -312,6 +315,7 @@ def cancel_run(run_id: UUID, *, now: datetime) -> int:
         ]
         guarded.write(Task, changes)
         _tell(runs, moves, now)
+        fault("cancel_before_commit")
     return reached
 
 

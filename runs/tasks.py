@@ -14,6 +14,7 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from cineflow.core.faults import fault
 from providers import client_events
 from runs.models import Heartbeat
 from runs.sweep import Sweep
@@ -53,6 +54,7 @@ def hint() -> None:
 
 def _publish() -> None:
     global _silent_until
+    fault("committed_before_hint")
     if time.monotonic() < _silent_until or not _publishing.acquire(blocking=False):
         return
     try:

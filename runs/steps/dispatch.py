@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Q
 
 from cineflow.core import ids
+from cineflow.core.faults import fault
 from providers.errors import Code, Failure
 from providers.models import Provider
 from providers.routing import Candidate, Decision, Strategy, as_json, route
@@ -48,6 +49,7 @@ def claim(limit: int, *, now: datetime) -> list[Sending]:
         desk = _Desk(runs, limit=limit, now=now)
         desk.serve()
         won = lifecycle.apply(desk.moves, now=now)
+        fault("claimed_before_commit")
     committed = time.monotonic()
     return [
         Sending(_as_sent(move), move.new_attempt, committed)

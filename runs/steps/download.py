@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import HttpCall, RenderLocally
 from providers.errors import Code, Failure
@@ -165,7 +166,10 @@ def _stored(fetching: Fetching, scratch: Path) -> Stored:
     size = scratch.stat().st_size
     outputs.sync(scratch)
     name = outputs.file_name(fetching.task, fetching.attempt.number)
-    return Stored(outputs.place(scratch, fetching.folder, name), size, digest, facts)
+    fault("downloaded_before_rename")
+    path = outputs.place(scratch, fetching.folder, name)
+    fault("renamed_before_commit")
+    return Stored(path, size, digest, facts)
 
 
 # ---- write: what came of it ----------------------------------------------------------------------------

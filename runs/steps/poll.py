@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import Failed, Finished, HttpAnswer, HttpCall, NoAnswer, PollOutcome, Working
 from providers.errors import Code, Failure, UnexpectedReply
@@ -39,6 +40,7 @@ def turn(client: PollClient, now: datetime) -> int:
     canceled = cancels.turn(client, [(task, attempts[task.pk]) for task in tasks], now)
     tasks = [task for task in tasks if task.pk not in canceled]
     outcomes = _ask(client, [attempts[task.pk] for task in tasks])
+    fault("polled_before_write")
     runs = Run.objects.in_bulk({task.run_id for task in tasks})
     intervals = _intervals(attempts.values())
     moves, postponed = [], []

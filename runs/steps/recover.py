@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError
 
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import (
     CannotLookUp,
@@ -112,7 +113,9 @@ def turn(client: PollClient, now: datetime) -> int:
     for provider_id, lost in by_provider.items():
         lost.sort(key=lambda pair: pair[1].sent_at)
         since = lost[0][1].sent_at.timestamp() - _SKEW_SECONDS
-        _settle(lost, list_jobs(client, provider_id, since), now)
+        found = list_jobs(client, provider_id, since)
+        fault("looked_up_before_write")
+        _settle(lost, found, now)
     return len(tasks)
 
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError
 
 from cineflow.core import clock
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import (
     Accepted,
@@ -90,8 +91,9 @@ def _resends(limit: int, *, now: datetime) -> list[Sending]:
 def send(transport: Transport, sending: Sending) -> Outcome:
     """One POST at the most. Whatever happens before it is a rejection; whatever happens after, an ambiguity."""
     attempt = sending.attempt
-    account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
     try:
+        account = registry.account(attempt.provider_id)
+        adapter = registry.adapter(attempt.provider_id)
         call = adapter.submit(account, request_of(sending.task, attempt, adapter))
     except Exception as error:
         logger.exception("the request of attempt %s could not be built", attempt.pk)
@@ -100,6 +102,7 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         )
     if isinstance(call, Accepted):
         return call
+    fault("committed_before_send")
     if time.monotonic() - sending.committed > settings.SEND_WITHIN_SECONDS:
         return TooLate()
     return _answer(
@@ -111,7 +114,9 @@ def _answer(
     transport: Transport, adapter: Adapter, account: Account, call: Any, send_by: float
 ) -> SubmitOutcome:
     try:
-        match transport.submit(call, send_by=send_by):
+        sent = transport.submit(call, send_by=send_by)
+        fault("sent_before_answer_written")
+        match sent:
             case NotSent(failure):
                 return Rejected(failure)
             case SentNoAnswer(failure):
