@@ -35,7 +35,7 @@ class Sending:
 
     task: Task
     attempt: Attempt
-    committed: float  # time.monotonic(), which goes on while a process is stopped
+    committed: float  # time.monotonic() just before, which goes on while a process is stopped
     again: bool = False  # the same submit once more, under its token
 
 
@@ -50,7 +50,8 @@ def claim(limit: int, *, now: datetime) -> list[Sending]:
         desk.serve()
         won = lifecycle.apply(desk.moves, now=now)
         fault("claimed_before_commit")
-    committed = time.monotonic()
+        # Before the commit: a process that is frozen while it waits for it must not begin to count when it wakes.
+        committed = time.monotonic()
     return [
         Sending(_as_sent(move), move.new_attempt, committed)
         for move in desk.moves

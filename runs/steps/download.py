@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 MAX_VIDEO_BYTES = 4 << 30
 TRIES = 4
-_RENEW_AFTER_SECONDS = 10.0
 _GROUP_SECONDS = 0.1
 # Drawing is work for the processor, unlike fetching: more at once would only take turns.
 _drawing = threading.BoundedSemaphore(os.cpu_count() or 1)
@@ -82,7 +81,8 @@ class Downloader:
         return [(self.pending.pop(future), future.result()) for future in done]
 
     def _renew(self, now: datetime) -> None:
-        if self.renewed and now - self.renewed < timedelta(seconds=_RENEW_AFTER_SECONDS):
+        often = timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS / 3)
+        if self.renewed and now - self.renewed < often:
             return
         self.renewed = now
         tasks = [fetching.task for fetching in self.pending.values()]

@@ -160,7 +160,7 @@ def _again(
 
 
 def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) -> Move:
-    values = {"step": Step.DOWNLOAD, "due_at": now, "errors_in_a_row": 0}
+    values = {"step": Step.DOWNLOAD, "due_at": now, "errors_in_a_row": 0, "crashes": 0}
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
     known |= {"error_code": "", "error_msg": "", "http_status": None}
     why = f"finished at {attempt.provider_id}"

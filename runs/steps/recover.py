@@ -132,8 +132,10 @@ def list_jobs(client: PollClient, provider_id: str, since: float) -> list[SeenJo
         seen += outcome.jobs
         page = outcome.next_page
         if page is None or (outcome.jobs and outcome.jobs[-1].created_at < since):
-            break
-    return [job for job in seen if job.created_at >= since]
+            return [job for job in seen if job.created_at >= since]
+    # What was not read may hold the job: nothing is absent that was not looked at.
+    words = f"The list of jobs is longer than the {MAX_PAGES} pages that were read."
+    return NoAnswer(Failure(Code.UNKNOWN_ERROR, words))
 
 
 def _read(client: PollClient, provider_id: str, call: HttpCall) -> LookUpOutcome:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError
 
 from cineflow.core import clock
 from cineflow.core.faults import fault
@@ -54,16 +54,28 @@ class Submitter:
         self.transport = transport
         self.senders = ThreadPoolExecutor(settings.SENDERS, thread_name_prefix="sender")
         self.pending: dict[Future[Outcome], Sending] = {}
+        self.unwritten: list[tuple[Sending, Outcome]] = []
 
     def turn(self, now: datetime) -> int:
         """One pass: write what was answered, then claim and send. Returns how much was done."""
-        answered = self._answered()
-        write_answers(answered, now=now)
-        sendings = dispatch.claim(settings.SENDERS - len(self.pending), now=now)
-        sendings += _resends(settings.SENDERS - len(self.pending) - len(sendings), now=now)
+        written = self._write(now)
+        # Handed over at once: what is committed and then not sent looks like a lost answer later.
+        self._send(dispatch.claim(settings.SENDERS - len(self.pending), now=now))
+        self._send(_resends(settings.SENDERS - len(self.pending), now=now))
+        return written + len(self.pending)
+
+    def _send(self, sendings: Sequence[Sending]) -> None:
         for sending in sendings:
             self.pending[self.senders.submit(send, self.transport, sending)] = sending
-        return len(answered) + len(sendings) + len(self.pending)
+
+    def _write(self, now: datetime) -> int:
+        answered, self.unwritten = self.unwritten + self._answered(), []
+        try:
+            write_answers(answered, now=now)
+        except (InterfaceError, OperationalError):
+            self.unwritten = answered  # the database is away, and nobody else knows these job ids
+            raise
+        return len(answered)
 
     def _answered(self) -> list[tuple[Sending, Outcome]]:
         if not self.pending:
@@ -74,14 +86,13 @@ class Submitter:
     def close(self) -> None:
         """Let what is on the wire come back, and write it: an answer thrown away is a job nobody owns."""
         self.senders.shutdown(wait=True)
-        answered = [(sending, future.result()) for future, sending in self.pending.items()]
-        self.pending.clear()
-        write_answers(answered, now=clock.now())
+        wait(self.pending)
+        self._write(clock.now())
 
 
 def _resends(limit: int, *, now: datetime) -> list[Sending]:
-    found = recover.claim_resends(limit, now=now)
     committed = time.monotonic()
+    found = recover.claim_resends(limit, now=now)
     return [Sending(task, attempt, committed, again=True) for task, attempt in found]
 
 
