@@ -314,9 +314,17 @@ def cancel_run(run_id: UUID, *, now: datetime) -> int:
             for move in moves
         ]
         guarded.write(Task, changes)
+        _tell_of_run(runs[run_id], "cancel", f"the end of {reached} tasks is asked for", now)
         _tell(runs, moves, now)
         fault("cancel_before_commit")
     return reached
+
+
+def _tell_of_run(run: Run, kind: str, why: str, now: datetime) -> None:
+    """An event of a whole, locked run; the caller writes its `event_count`."""
+    run.event_count += 1
+    row = (run.pk, run.event_count, None, None, now, kind, "", run.status, why)
+    insert(Event, _EVENT_COLUMNS, [row])
 
 
 def _plain(move: Move, now: datetime) -> Mapping[str, Any]:
@@ -346,13 +354,7 @@ def set_paused(run_id: UUID, *, paused: bool, now: datetime) -> None:
             )
         if (run.paused_at is not None) == paused:
             return
-        run.event_count += 1
-        word = "paused" if paused else "resumed"
-        insert(
-            Event,
-            _EVENT_COLUMNS,
-            [(run_id, run.event_count, None, None, now, word, "", run.status, "")],
-        )
+        _tell_of_run(run, "paused" if paused else "resumed", "", now)
         paused_at = now if paused else None
         Run.objects.filter(pk=run_id).update(paused_at=paused_at, event_count=run.event_count)
 

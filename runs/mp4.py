@@ -68,6 +68,8 @@ def _facts(file: BinaryIO, start: int, end: int) -> Facts:
                     width, height = max((width, height), _size(_head(file, at, at_end)))
     if not width or not height:
         raise NotAVideo("it has no picture track")
+    if seconds <= 0:
+        raise NotAVideo("it has no length")
     return Facts(round(seconds, 3), width, height)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 
+from cineflow.core import ids
 from cineflow.core.errors import Invalid, problem
 from cineflow.core.files import sync_folder
 from runs.models import Run, Task
@@ -186,7 +187,7 @@ def _open_folder(run_folder: str) -> Iterator[int]:
 
 
 def _root_and_parts(run_folder: str) -> tuple[Path, tuple[str, ...]]:
-    for root in (Path(settings.DATA_DIR), *settings.OUTPUT_ROOTS):
+    for root in _roots():
         folder = absolute(run_folder)
         if folder.is_relative_to(root):
             return root, folder.relative_to(root).parts
@@ -200,6 +201,44 @@ def is_stored(path: str, size: int) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(facts.st_mode) and facts.st_size == size
+
+
+def what_is_wrong(path: str, size: int, sha256: str | None) -> str:
+    """What a stored file is not as its row says; empty when it is. Without a hash it is not read."""
+    file = absolute(path)
+    try:
+        facts = file.lstat()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not stat.S_ISREG(facts.st_mode) or not _is_inside(file.parent):
+        return "leads out of its root, or is no plain file"
+    if facts.st_size != size:
+        return f"has {facts.st_size} bytes, not {size}"
+    if sha256 is not None and _digest(file).hex() != sha256:
+        return "has another hash"
+    return ""
+
+
+def _is_inside(folder: Path) -> bool:
+    """Links followed, the folder lies below the root that its name says."""
+    real = folder.resolve()
+    return any(
+        folder.is_relative_to(root) and real.is_relative_to(root.resolve()) for root in _roots()
+    )
+
+
+def _roots() -> tuple[Path, ...]:
+    return (Path(settings.DATA_DIR), *settings.OUTPUT_ROOTS)
+
+
+def all_files() -> Iterator[Path]:
+    """What lies in the folders of runs, below every root, and in the folder for temporary files."""
+    ours = [Path(settings.DATA_DIR) / name for name in ("output", "storyboards", "tmp")]
+    scratch_folder = ours[-1]
+    for root in (*ours, *settings.OUTPUT_ROOTS):
+        for folder, _, names in os.walk(root):
+            if folder == str(scratch_folder) or ids.parse("run", Path(folder).name):
+                yield from (Path(folder, name) for name in names)
 
 
 def sync(file: Path) -> None:

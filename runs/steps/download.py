@@ -1,5 +1,6 @@
 """From a finished job to a file that is checked, hashed and on disk. Nothing here is ever paid again."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -27,6 +28,18 @@ logger = logging.getLogger(__name__)
 
 MAX_VIDEO_BYTES = 4 << 30
 TRIES = 4
+# The disk is full, over quota, read-only or broken: no fault of the video's.
+_LOCAL = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.EACCES,
+    errno.EMFILE,
+    errno.ENFILE,
+)
+# An address that has expired, or never was: a new one may be had.
+_STALE = (401, 403, 404, 410)
 _GROUP_SECONDS = 0.1
 # Drawing is work for the processor, unlike fetching: more at once would only take turns.
 _drawing = threading.BoundedSemaphore(os.cpu_count() or 1)
@@ -51,8 +64,17 @@ class Stored:
     facts: mp4.Facts
 
 
-class NotStored(Exception):
-    """The video could not be brought here this time; the text is for a person."""
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """The video could not be brought here this time.
+
+    `local`: this machine is at fault, so it waits and no try is used up. `stale`: the address is no longer
+    good, so the provider is asked for a new one first.
+    """
+
+    why: str
+    local: bool = False
+    stale: bool = False
 
 
 class Downloader:
@@ -123,10 +145,15 @@ def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
     try:
         _make(transport, fetching, scratch)
         return _stored(fetching, scratch)
-    except (DownloadError, RenderError, mp4.NotAVideo) as error:
+    except DownloadError as error:
+        return NotStored(str(error), stale=error.failure.http_status in _STALE)
+    except mp4.NotAVideo as error:
+        return NotStored(f"What came is no video: {error}.")
+    except RenderError as error:
         return NotStored(str(error))
     except OSError as error:
-        return NotStored(f"The file could not be written here: {error.strerror or error}.")
+        words = f"The file cannot be written on this machine: {error.strerror or error}."
+        return NotStored(words, local=error.errno in _LOCAL)
     except Exception as error:
         logger.exception("attempt %s could not be stored", fetching.attempt.pk)
         return NotStored(f"The video could not be stored: {type(error).__name__}.")
@@ -180,6 +207,8 @@ def write(arrived: Sequence[tuple[Fetching, Stored | NotStored]], *, now: dateti
     for fetching, result in arrived:
         if isinstance(result, Stored):
             moves.append(_completed(fetching, result, now))
+        elif result.local:
+            postponed.append((fetching.task, _when_there_is_room(result, now)))
         elif fetching.task.errors_in_a_row + 1 < TRIES:
             postponed.append((fetching.task, _once_more(fetching.task, result, now)))
         else:
@@ -221,13 +250,22 @@ def _once_more(task: Task, result: NotStored, now: datetime) -> dict[str, Any]:
     return {
         "errors_in_a_row": errors,
         "due_at": due_at,
-        "waiting_reason": f"download: {result}"[:255],
+        "step": Step.POLL if result.stale else Step.DOWNLOAD,
+        "waiting_reason": f"download: {result.why}"[:255],
     }
+
+
+def _when_there_is_room(result: NotStored, now: datetime) -> dict[str, Any]:
+    """A paid clip is never given up for want of disk: it waits at its provider, and says so."""
+    due_at = now + timedelta(seconds=settings.DISK_FULL_WAIT_SECONDS)
+    return {"due_at": due_at, "waiting_reason": result.why[:255]}
 
 
 def _given_up(fetching: Fetching, result: NotStored) -> Move:
     """The attempt stays in `downloading`: its job is finished and paid, and a retry fetches it again."""
-    failure = Failure(Code.DOWNLOAD_FAILED, f"The finished video could not be fetched: {result}")
+    failure = Failure(
+        Code.DOWNLOAD_FAILED, f"The finished video could not be fetched: {result.why}"
+    )
     values = {
         "error_code": failure.code,
         "error_msg": failure.message,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from providers import registry
 from providers.base import Failed, Finished, HttpAnswer, HttpCall, NoAnswer, PollOutcome, Working
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import PollClient
+from providers.messages import hide
 from providers.models import ProviderModel
 from runs import lifecycle
 from runs.lifecycle import Move
@@ -87,7 +89,11 @@ def _read(attempt: Attempt, answer: HttpAnswer | NoAnswer) -> PollOutcome:
     if isinstance(answer, NoAnswer):
         return answer
     try:
-        return registry.adapter(attempt.provider_id).read_poll(answer)
+        outcome = registry.adapter(attempt.provider_id).read_poll(answer)
+        if isinstance(outcome, Failed | NoAnswer):
+            key = registry.account(attempt.provider_id).key
+            return replace(outcome, failure=hide(outcome.failure, attempt.prompt, key))
+        return outcome
     except UnexpectedReply as error:
         logger.warning("%s sent a poll answer we cannot read: %s", attempt.provider_id, error)
         return NoAnswer(
@@ -160,7 +166,10 @@ def _again(
 
 
 def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) -> Move:
-    values = {"step": Step.DOWNLOAD, "due_at": now, "errors_in_a_row": 0, "crashes": 0}
+    values: dict[str, Any] = {"step": Step.DOWNLOAD, "due_at": now}
+    # A download that only wanted a fresh address goes on counting its own errors and crashes.
+    if attempt.phase != Phase.DOWNLOADING:
+        values |= {"errors_in_a_row": 0, "crashes": 0}
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
     known |= {"error_code": "", "error_msg": "", "http_status": None}
     why = f"finished at {attempt.provider_id}"

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,7 @@ from providers.base import (
 )
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import NotSent, SentNoAnswer, Transport
+from providers.messages import hide
 from providers.models import ProviderModel
 from runs import lifecycle, start_images
 from runs.lifecycle import Move
@@ -116,18 +117,23 @@ def send(transport: Transport, sending: Sending) -> Outcome:
     fault("committed_before_send")
     if time.monotonic() - sending.committed > settings.SEND_WITHIN_SECONDS:
         return TooLate()
-    return _answer(
-        transport, adapter, account, call, sending.committed + settings.SEND_WITHIN_SECONDS
-    )
+    send_by = sending.committed + settings.SEND_WITHIN_SECONDS
+    outcome = _answer(transport, adapter, account, call, send_by)
+    if isinstance(outcome, Rejected | Ambiguous):
+        # A provider may quote what we sent; what people get to read has neither prompt nor key in it.
+        return replace(outcome, failure=hide(outcome.failure, attempt.prompt, account.key))
+    return outcome
 
 
 def _answer(
     transport: Transport, adapter: Adapter, account: Account, call: Any, send_by: float
-) -> SubmitOutcome:
+) -> Outcome:
     try:
         sent = transport.submit(call, send_by=send_by)
         fault("sent_before_answer_written")
         match sent:
+            case NotSent(too_late=True):
+                return TooLate()
             case NotSent(failure):
                 return Rejected(failure)
             case SentNoAnswer(failure):

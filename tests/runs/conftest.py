@@ -107,11 +107,22 @@ def board(catalogue: None, settings: Any) -> MakeBoard:
     def make(*prompts: str, **fields: Any) -> Storyboard:
         key = ids.new_id()
         made = Storyboard.objects.create(
-            id=key, name="film.json", segment_count=len(prompts), original=f"storyboards/{key}/original.json"
+            id=key,
+            name="film.json",
+            segment_count=len(prompts),
+            original=f"storyboards/{key}/original.json",
         )
         Path(settings.DATA_DIR, "storyboards", str(key)).mkdir(parents=True, exist_ok=True)
         Segment.objects.bulk_create(
-            Segment(**{"storyboard": made, "segment_index": index, "prompt_text": prompt, "duration_seconds": 4, **fields})
+            Segment(
+                **{
+                    "storyboard": made,
+                    "segment_index": index,
+                    "prompt_text": prompt,
+                    "duration_seconds": 4,
+                    **fields,
+                }
+            )
             for index, prompt in enumerate(prompts, 1)
         )
         return made
@@ -126,7 +137,12 @@ MakeRun = Callable[..., Run]
 def start(board: MakeBoard, machine: Machine) -> MakeRun:
     """Creates a run: `start("a prompt", model_id="sora2", gen_count=2)`; of `of=storyboard` when given."""
 
-    def make(*prompts: str, of: Storyboard | None = None, fields: dict[str, Any] | None = None, **config: Any) -> Run:
+    def make(
+        *prompts: str,
+        of: Storyboard | None = None,
+        fields: dict[str, Any] | None = None,
+        **config: Any,
+    ) -> Run:
         storyboard = of or board(*prompts, **(fields or {}))
         wanted = {"model_id": "sora2", "storyboard_id": storyboard.pk, **config}
         return launch.create_run(launch.RunConfig(**wanted), now=machine.now)

@@ -15,14 +15,18 @@ from tests.runs.conftest import Machine, MakeBoard, MakeRun, only_task
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_run_becomes_files_and_each_job_is_made_once(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+def test_a_run_becomes_files_and_each_job_is_made_once(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     run = machine.run_to_end(start("a city", "a river", gen_count=2))
     assert (run.status, run.completed, run.total_tasks) == (Status.COMPLETED, 4, 4)
     assert far_end.summary()["posts"] == far_end.summary()["created"] == 4
     assert len({task.video.sha256 for task in Task.objects.select_related("video")}) == 4
 
 
-def test_the_attempt_is_committed_before_the_call(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+def test_the_attempt_is_committed_before_the_call(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     start("a city")
     sendings = dispatch.claim(10, now=machine.now)
     assert [attempt.phase for attempt in Attempt.objects.all()] == [Phase.SENDING]
@@ -48,19 +52,32 @@ def test_concurrency_is_never_exceeded_and_a_freed_slot_is_refilled(
 
 
 @pytest.mark.parametrize(
-    "fault", ["submit=drop_after_create", "submit=500", "submit=500_after_create", "submit=bad_json", "submit=no_id"]
+    "fault",
+    [
+        "submit=drop_after_create",
+        "submit=500",
+        "submit=500_after_create",
+        "submit=bad_json",
+        "submit=no_id",
+    ],
 )
 def test_a_lost_answer_to_the_paid_call_is_never_resent(
     fault: str, start: MakeRun, machine: Machine, far_end: Simulator
 ) -> None:
     run = machine.run_to_end(start(f"a city [[sim:{fault}]]", routing_strategy="failover"))
     task = only_task(run)
-    assert (run.status, task.error_code, task.possibly_billed) == (Status.FAILED, "unknown_error", True)
+    assert (run.status, task.error_code, task.possibly_billed) == (
+        Status.FAILED,
+        "unknown_error",
+        True,
+    )
     assert task.retryable is False
     assert far_end.summary()["posts"] == 1
 
 
-def test_a_retry_of_a_possibly_billed_task_needs_a_word(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+def test_a_retry_of_a_possibly_billed_task_needs_a_word(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     run = machine.run_to_end(start("a city [[sim:submit=drop_after_create*1]]"))
     task = only_task(run)
     with pytest.raises(launch.Conflict) as refused:
@@ -69,7 +86,10 @@ def test_a_retry_of_a_possibly_billed_task_needs_a_word(start: MakeRun, machine:
     launch.retry_task(task.pk, submit_again=True, now=machine.now)
     run = machine.run_to_end(run)
     assert run.status == Status.COMPLETED
-    assert [found.phase for found in Attempt.objects.order_by("number")] == [Phase.ABANDONED, Phase.DONE]
+    assert [found.phase for found in Attempt.objects.order_by("number")] == [
+        Phase.ABANDONED,
+        Phase.DONE,
+    ]
     assert far_end.summary()["posts"] == 2
 
 
@@ -91,7 +111,9 @@ def test_a_refusal_ends_the_task_with_its_code(
     assert far_end.summary()["posts"] == 1
 
 
-def test_a_429_holds_the_whole_account(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+def test_a_429_holds_the_whole_account(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     run = start("a city [[sim:submit=429:10*1]]", "a river", concurrency=1)
     machine.turn()
     held = Provider.objects.get(pk="openai")
@@ -124,7 +146,10 @@ def test_no_post_is_sent_long_after_its_commit(
     assert far_end.summary()["posts"] == 0
     settings.SEND_WITHIN_SECONDS = 5
     assert machine.run_to_end(run).status == Status.COMPLETED
-    assert [found.phase for found in Attempt.objects.order_by("number")] == [Phase.REJECTED, Phase.DONE]
+    assert [found.phase for found in Attempt.objects.order_by("number")] == [
+        Phase.REJECTED,
+        Phase.DONE,
+    ]
 
 
 def test_a_worker_that_died_while_sending_leaves_a_question_not_a_second_job(
@@ -143,7 +168,9 @@ def test_a_worker_that_died_while_sending_leaves_a_question_not_a_second_job(
     assert Attempt.objects.get().phase == Phase.AMBIGUOUS
 
 
-def test_a_stale_worker_writes_nothing(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+def test_a_stale_worker_writes_nothing(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     run = start("a city")
     machine.submit()
     later = machine.now + timedelta(seconds=60)
@@ -155,8 +182,12 @@ def test_a_stale_worker_writes_nothing(start: MakeRun, machine: Machine, far_end
     assert only_task(run).status == Status.RUNNING
 
 
-@pytest.mark.parametrize("fault", ["poll=500*3", "poll=429:2*1", "poll=bad_json*1", "poll=drop*2", "progress=none"])
-def test_a_poll_error_never_fails_a_task(fault: str, start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+@pytest.mark.parametrize(
+    "fault", ["poll=500*3", "poll=429:2*1", "poll=bad_json*1", "poll=drop*2", "progress=none"]
+)
+def test_a_poll_error_never_fails_a_task(
+    fault: str, start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     run = machine.run_to_end(start(f"a city [[sim:{fault}]]"))
     assert run.status == Status.COMPLETED
 
@@ -174,12 +205,16 @@ def test_a_job_that_never_ends_times_out_and_is_asked_once_more_on_retry(
     assert far_end.summary()["posts"] == 2  # the old job is still not done, so a new one is paid
 
 
-def test_a_job_its_provider_forgot_fails_at_last(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+def test_a_job_its_provider_forgot_fails_at_last(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     run = machine.run_to_end(start("a city [[sim:poll=404]]"))
     assert only_task(run).error_code == "dependency_error"
 
 
-@pytest.mark.parametrize("fault", ["fetch=500*2", "fetch=truncate*1", "fetch=html*1", "fetch=empty*1", "fetch=404*1"])
+@pytest.mark.parametrize(
+    "fault", ["fetch=500*2", "fetch=truncate*1", "fetch=html*1", "fetch=empty*1", "fetch=404*1"]
+)
 def test_a_download_is_tried_again_without_paying(
     fault: str, start: MakeRun, machine: Machine, far_end: Simulator
 ) -> None:
@@ -193,7 +228,11 @@ def test_a_failed_download_keeps_its_job_and_is_fetched_by_a_retry(
 ) -> None:
     run = machine.run_to_end(start("a city [[sim:fetch=500*60]]"))
     task = only_task(run)
-    assert (task.status, task.error_code, task.retryable) == ("download_failed", "download_failed", True)
+    assert (task.status, task.error_code, task.retryable) == (
+        "download_failed",
+        "download_failed",
+        True,
+    )
     assert run.status == Status.FAILED
     for _ in range(20):
         task = only_task(run)
@@ -206,7 +245,9 @@ def test_a_failed_download_keeps_its_job_and_is_fetched_by_a_retry(
     assert Attempt.objects.count() == 1
 
 
-def test_no_provider_says_which_variable_to_set(start: MakeRun, machine: Machine, settings: Any) -> None:
+def test_no_provider_says_which_variable_to_set(
+    start: MakeRun, machine: Machine, settings: Any
+) -> None:
     settings.PROVIDERS = {name: {**found, "key": ""} for name, found in settings.PROVIDERS.items()}
     run = machine.run_to_end(start("a city"))
     task = only_task(run)
@@ -238,7 +279,9 @@ def test_a_reuse_whose_file_is_gone_is_generated(
     assert (second.status, far_end.summary()["posts"]) == (Status.COMPLETED, 2)
 
 
-def test_a_retry_never_reuses_and_keeps_the_old_file(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+def test_a_retry_never_reuses_and_keeps_the_old_file(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     run = machine.run_to_end(start("a city"))
     first = only_task(run).video
     launch.retry_task(only_task(run).pk, now=machine.now)
@@ -278,9 +321,13 @@ def test_cancel_ends_what_has_not_started_and_keeps_a_paid_clip(
     assert far_end.summary()["posts"] == 1
 
 
-def test_the_story_of_a_run_has_no_gap(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+def test_the_story_of_a_run_has_no_gap(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     run = machine.run_to_end(start("a city", "a river [[sim:fail=server_error]]"))
-    numbers = list(Event.objects.filter(run=run).order_by("number").values_list("number", flat=True))
+    numbers = list(
+        Event.objects.filter(run=run).order_by("number").values_list("number", flat=True)
+    )
     assert numbers == list(range(1, run.event_count + 1))
 
 
@@ -295,7 +342,9 @@ def test_a_job_id_given_twice_hurts_only_the_second_attempt(
     assert phases == [Phase.ACCEPTED, Phase.AMBIGUOUS]
 
 
-def test_counts_are_what_the_tasks_are(start: MakeRun, machine: Machine, far_end: Simulator) -> None:
+def test_counts_are_what_the_tasks_are(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
     run = start("a city", "a river [[sim:submit=moderation]]", "a sea [[sim:fetch=404*99]]")
     run = machine.run_to_end(run)
     for status in Status:

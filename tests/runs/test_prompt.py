@@ -6,7 +6,9 @@ ALICE = {"name": "Alice", "id": "@a1"}
 BOB = {"name": "Bob", "id": "@b"}
 
 
-def prompt(text: str, *characters: dict[str, str | None], scene: str | None = None, **rest: object) -> str:
+def prompt(
+    text: str, *characters: dict[str, str | None], scene: str | None = None, **rest: object
+) -> str:
     asset = {"characters": list(characters), "scene": scene, "props": rest.get("props", [])}
     return full_prompt(text, asset, rest.get("intent"))  # type: ignore[arg-type]
 
@@ -22,7 +24,11 @@ def test_the_example_of_the_contract() -> None:
         ("[Alice] meets Alice.", [ALICE], "@a1 meets Alice."),
         ('"[Alice]" said Alice.', [ALICE], '"[Alice]" said Alice.'),
         ("[Bob] meets Alice.", [ALICE, {"name": "Bob", "id": None}], "[Bob] meets Alice."),
-        ("路人甲推开路人。", [{"name": "路人", "id": "@p"}, {"name": "路人甲", "id": "@pa"}], "@pa 推开 @p 。"),
+        (
+            "路人甲推开路人。",
+            [{"name": "路人", "id": "@p"}, {"name": "路人甲", "id": "@pa"}],
+            "@pa 推开 @p 。",
+        ),
         ("Alicea and Al", [ALICE, {"name": "Al", "id": "@b"}], "@a1 a and @b"),
         ('She said "Alice', [ALICE], 'She said " @a1'),
         ("Bobby waits", [BOB, {"name": "Bobby", "id": None}], "Bobby waits"),
@@ -33,7 +39,9 @@ def test_the_example_of_the_contract() -> None:
         ("A.B (x)", [{"name": "A.B", "id": "@dot"}], "@dot (x)"),
     ],
 )
-def test_names_become_ids(text: str, characters: list[dict[str, str | None]], expected: str) -> None:
+def test_names_become_ids(
+    text: str, characters: list[dict[str, str | None]], expected: str
+) -> None:
     assert prompt(text, *characters) == expected
 
 

@@ -12,7 +12,9 @@ def test_parts_may_overlap_and_hold_blanks(text: str) -> None:
     assert (chosen, problems) == ({1, 2, 3, 5}, [])
 
 
-@pytest.mark.parametrize("part", ["", " ", "x", "3-1", "-1", "1-", "4", "6-7", "99", "1-2-3", "１", "0", "1.5", "+1"])
+@pytest.mark.parametrize(
+    "part", ["", " ", "x", "3-1", "-1", "1-", "4", "6-7", "99", "1-2-3", "１", "0", "1.5", "+1"]
+)
 def test_a_bad_part_is_named(part: str) -> None:
     _, problems = read_range(f"1,{part}", INDEXES)
     assert [found["loc"] for found in problems] == [["range"]]
