@@ -256,10 +256,6 @@ def status_of(run: Run) -> Status:
     return Status.CANCELED if run.canceled else Status.COMPLETED
 
 
-# A task that took so many workers down with it, one after the other, is set aside.
-POISON_AFTER = 3
-
-
 def poisoned(task: Task, attempt: Attempt | None, attempt_values: Mapping[str, Any]) -> Move:
     """The end of a task over which worker after worker died; a finished video stays to be fetched."""
     paid = task.step == Step.DOWNLOAD

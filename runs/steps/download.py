@@ -126,9 +126,9 @@ def claim(limit: int, *, now: datetime) -> list[Fetching]:
             "pk", "output_folder"
         )
     )
-    poisoned = [task for task in tasks if task.crashes >= lifecycle.POISON_AFTER]
+    poisoned = [task for task in tasks if task.crashes >= settings.POISON_AFTER]
     lifecycle.apply([lifecycle.poisoned(task, None, {}) for task in poisoned], now=now)
-    tasks = [task for task in tasks if task.crashes < lifecycle.POISON_AFTER]
+    tasks = [task for task in tasks if task.crashes < settings.POISON_AFTER]
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(task__in=tasks, phase=Phase.DOWNLOADING)

@@ -250,7 +250,7 @@ def adoption(task: Task, attempt: Attempt, job_id: str, now: datetime, **more: A
 def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
     words = "The last look-up shows that no job was made; it is submitted again."
     known = {"phase": Phase.ABSENT, "finished_at": now, "possibly_billed": False}
-    if task.crashes >= lifecycle.POISON_AFTER:
+    if task.crashes >= settings.POISON_AFTER:
         return lifecycle.poisoned(task, attempt, known)
     values = {"step": Step.SUBMIT, "due_at": now, "waiting_reason": "", "errors_in_a_row": 0}
     return Move(

@@ -41,6 +41,9 @@ RHYTHM = {
     "LOOK_UP_DELAYS": "2,8,20",
     "RESEND_DELAYS": "1,2,4,8,15,30,30,30",
     "MAX_ATTEMPTS": "12",
+    "POISON_AFTER": "1000",  # here workers die of us, and of no task
+    "SENDERS": "8",
+    "DOWNLOADERS": "8",
 }
 ZOMBIE_SECONDS = 10.0
 
