@@ -105,6 +105,7 @@ FILE_UPLOAD_PERMISSIONS = 0o640
 # ---- database --------------------------------------------------------------------------------
 DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'cineflow.sqlite3'}"
 DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+IDLE_IN_TRANSACTION_SECONDS = env.float("IDLE_IN_TRANSACTION_SECONDS", default=15.0)
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Immediate transactions wait for their turn; deferred ones fail when two of them turn into writers.
     DATABASES["default"]["OPTIONS"] = {
@@ -119,7 +120,9 @@ else:
     DATABASES["default"]["OPTIONS"] = {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
-        "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+        # No transaction spans a call to anybody, so one that idles belongs to a process that is frozen: its locks
+        # would hold up every other worker.
+        "options": f"-c lock_timeout=10s -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS:g}s",
     }
 
 # ---- broker ----------------------------------------------------------------------------------

@@ -46,9 +46,7 @@ class Points:
         if self.world.recovery == "look_up":
             pairs += [(LOOK_UP, "kill"), (LOOK_UP, "stop")]
         for name, action in pairs:
-            began = time.monotonic()
             hit = self._meet(name, action) or self._meet(name, action)
-            print("POINT", name, action, hit, round(time.monotonic()-began,1), flush=True)
             if not hit:
                 self.missed.append(f"{name}:{action}")
         del self.world.processes[SLOT]

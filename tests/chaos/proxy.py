@@ -20,6 +20,7 @@ class Proxy:
         self.cutting = False
         self.cut_connections = 0
         self._open: set[asyncio.StreamWriter] = set()
+        self._served: set[asyncio.Task[None]] = set()
         started: Future[int] = Future()
         self._thread = threading.Thread(target=self._run, args=(started,), name="proxy")
         self._thread.start()
@@ -51,8 +52,14 @@ class Proxy:
         await self._stop.wait()
         server.close()
         self._reset_all()
+        await asyncio.gather(*self._served, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._forward(reader, writer))
+        self._served.add(serving)
+        serving.add_done_callback(self._served.discard)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
             if self.cutting:

@@ -42,6 +42,7 @@ RHYTHM = {
     "RESEND_DELAYS": "1,2,4,8,15,30,30,30",
     "MAX_ATTEMPTS": "12",
     "POISON_AFTER": "1000",  # here workers die of us, and of no task
+    "IDLE_IN_TRANSACTION_SECONDS": "2",
     "SENDERS": "8",
     "DOWNLOADERS": "8",
 }
