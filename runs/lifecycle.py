@@ -28,7 +28,7 @@ COUNTED = (
     Status.DOWNLOAD_FAILED,
     Status.CANCELED,
 )
-_EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
+EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,20 @@ def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> 
     return sorted(rows, key=lambda task: (task.due_at, task.segment_index, task.take))
 
 
+_NEXT_RUN = """
+SELECT run_id FROM runs_task
+WHERE step = %s AND NOT (step = '') AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
+ORDER BY due_at LIMIT 1
+"""
+
+
 def next_run(step: Step, *, now: datetime) -> UUID | None:
     """The run whose task has been due at this step for the longest time."""
-    return _due(step, now).order_by("due_at").values_list("run_id", flat=True).first()
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_RUN, [step, moment, moment])
+        row = cursor.fetchone()
+    return row and (row[0] if isinstance(row[0], UUID) else UUID(row[0]))
 
 
 def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
@@ -227,7 +238,7 @@ def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None
         )
         _count(run, move.task.status, -1)
         _count(run, move.after, 1)
-    insert(Event, _EVENT_COLUMNS, rows)
+    insert(Event, EVENT_COLUMNS, rows)
     for run in runs.values():
         save_counts(run, now)
 
@@ -320,7 +331,7 @@ def _tell_of_run(run: Run, kind: str, why: str, now: datetime) -> None:
     """An event of a whole, locked run; the caller writes its `event_count`."""
     run.event_count += 1
     row = (run.pk, run.event_count, None, None, now, kind, "", run.status, why)
-    insert(Event, _EVENT_COLUMNS, [row])
+    insert(Event, EVENT_COLUMNS, [row])
 
 
 def _plain(move: Move, now: datetime) -> Mapping[str, Any]:
@@ -393,9 +404,17 @@ def restart(
     after = Status.QUEUED if step in (Step.CHECK, Step.SUBMIT) else Status.RUNNING
     written: dict[str, Any] = {
         **NO_ERROR,
-        **{"step": step, "due_at": now, "cancel_requested_at": None, "finished_at": None},
-        **{"fence": task.fence + 1, "tries": 0, "errors_in_a_row": 0, "failed_providers": []},
-        **{"progress": None, "reuse_of": None, "crashes": 0},
+        "step": step,
+        "due_at": now,
+        "cancel_requested_at": None,
+        "finished_at": None,
+        "fence": task.fence + 1,
+        "tries": 0,
+        "errors_in_a_row": 0,
+        "failed_providers": [],
+        "progress": None,
+        "reuse_of": None,
+        "crashes": 0,
         **(values or {}),
     }
     if attempt is None:

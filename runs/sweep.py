@@ -77,7 +77,7 @@ class Sweep:
 
     def __init__(self) -> None:
         proxies = Proxies.from_environment(os.environ)
-        self.polls = PollClient(proxies=proxies)
+        self.polls = PollClient(proxies=proxies, limit=poll.BATCH)
         transport = Transport(timeout=settings.API_REQUEST_TIMEOUT_SECONDS, proxies=proxies)
         submitter, downloader = submit.Submitter(transport), download.Downloader(transport)
         self.lanes = [

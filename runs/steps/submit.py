@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from cineflow.core import clock
 from cineflow.core.faults import fault
@@ -31,7 +31,7 @@ from providers.models import ProviderModel
 from runs import lifecycle, start_images
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
-from runs.steps import dispatch, failures, recover
+from runs.steps import dispatch, errors, failures, recover
 from runs.steps.dispatch import Sending
 
 logger = logging.getLogger(__name__)
@@ -70,13 +70,19 @@ class Submitter:
             self.pending[self.senders.submit(send, self.transport, sending)] = sending
 
     def _write(self, now: datetime) -> int:
-        answered, self.unwritten = self.unwritten + self._answered(), []
+        """Write what was answered. While the database is away it is kept: it may name a job that is paid."""
+        self.unwritten += self._answered()
+        count = len(self.unwritten)
         try:
-            write_answers(answered, now=now)
-        except (InterfaceError, OperationalError):
-            self.unwritten = answered  # the database is away, and nobody else knows these job ids
+            write_answers(self.unwritten, now=now)
+        except (OperationalError, InterfaceError):
             raise
-        return len(answered)
+        except Exception:
+            logger.exception("answers could not be written together; each is written alone")
+            for answer in self.unwritten:
+                _write_alone(answer, now)
+        self.unwritten = []
+        return count
 
     def _answered(self) -> list[tuple[Sending, Outcome]]:
         if not self.pending:
@@ -87,8 +93,21 @@ class Submitter:
     def close(self) -> None:
         """Let what is on the wire come back, and write it: an answer thrown away is a job nobody owns."""
         self.senders.shutdown(wait=True)
-        wait(self.pending)
-        self._write(clock.now())
+        while self.pending or self.unwritten:
+            try:
+                self._write(clock.now())
+            except (OperationalError, InterfaceError):
+                logger.warning("the database is away; %d answers wait for it", len(self.unwritten))
+                connection.close()
+                time.sleep(1)
+
+
+def _write_alone(answer: tuple[Sending, Outcome], now: datetime) -> None:
+    try:
+        write_answers([answer], now=now)
+    except Exception:
+        # Its lease runs out, and then it counts as lost: looked for, or decided by a person.
+        logger.exception("the answer of attempt %s could not be written", answer[0].attempt.pk)
 
 
 def _resends(limit: int, *, now: datetime) -> list[Sending]:
@@ -256,7 +275,7 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
             ended = {
                 "phase": Phase.REJECTED,
                 "finished_at": now,
-                **failures.attempt_error(failure),
+                **errors.of_attempt(failure),
             }
             run = known.runs[task.run_id]
             return failures.after_failure(task, attempt, failure, run, ended, now)
@@ -289,7 +308,10 @@ def _accepted(
         give_up = give_up if model.max_poll_seconds is None else model.max_poll_seconds
         cost = None if model.price_per_second is None else model.price_per_second * attempt.seconds
     known: dict[str, Any] = {
-        **{"error_code": "", "error_msg": "", "http_status": None, "possibly_billed": False},
+        "error_code": "",
+        "error_msg": "",
+        "http_status": None,
+        "possibly_billed": False,
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
         "accepted_at": now,
