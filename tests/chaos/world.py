@@ -43,7 +43,7 @@ RHYTHM = {
     "MAX_ATTEMPTS": "12",
     "POISON_AFTER": "1000",  # here workers die of us, and of no task
     "IDLE_IN_TRANSACTION_SECONDS": "2",
-    "SENDERS": "8",
+    "SENDERS": "16",
     "DOWNLOADERS": "8",
 }
 ZOMBIE_SECONDS = 10.0
