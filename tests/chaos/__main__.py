@@ -82,7 +82,9 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _storm(world: World, options: argparse.Namespace) -> Verdict:
-    print(f"seed={options.seed} recovery={options.recovery} workers={len(WORKER_SLOTS)} {_plan(options)}")
+    print(
+        f"seed={options.seed} recovery={options.recovery} workers={len(WORKER_SLOTS)} {_plan(options)}"
+    )
     print("rhythm: " + " ".join(f"{name}={value}" for name, value in RHYTHM.items()), flush=True)
     began = time.monotonic()
     load = Load(world, jobs=options.jobs, seed=options.seed)
@@ -126,7 +128,7 @@ def _wait_for_ends(world: World, patience: float = 180.0) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         with suppress(psycopg.Error):
-            if not checks.verdict_of_runs(world):
+            if not checks.runs_under_way(world):
                 return
         time.sleep(0.5)
 
@@ -173,8 +175,9 @@ def _summarize(
     print(f"set aside: {world.query(poisoned)[0][0]}; deadlocks: {deadlocks}")
     print(f"answers to clients: {_words(load.answers)}; retried: {load.retried}")
     print(f"done: {_words(nemesis.done)}; connections cut: {world.proxy.cut_connections}")
+    sleepers = f"{nemesis.done['zombie']} at random and {points.zombies} at named points"
     print(
-        f"zombies: {nemesis.done['zombie']} and {points.zombies} at named points slept {ZOMBIE_SECONDS:.0f} s with {nemesis.held} claims, "
+        f"zombies: {sleepers} slept {ZOMBIE_SECONDS:.0f} s; the former with {nemesis.held} claims, "
         f"of which {nemesis.taken_over} were taken over; writes accepted: {verdict.stale_writes}"
     )
     print(f"points: {_words(points.hits)}; missed: {points.missed or 'none'}")

@@ -10,9 +10,18 @@ from tests.chaos.load import Load
 from tests.chaos.world import World
 
 _MARKER = re.compile(r"#(\d+)#")
-_ACTIVE = "('queued', 'running')"
-# A person's word that pays once more: a retry that submits, not one that fetches or asks again.
-_PAID_RETRY = "e.kind = 'retry' AND e.after = 'queued'"
+_UNFINISHED = """
+SELECT id::text, status, step FROM runs_task
+WHERE status IN ('queued', 'running') OR (status = 'completed' AND video_id IS NULL)
+"""
+# How often each prompt may be paid: once for its task, and once for each retry that submits (not for one that
+# fetches or asks again).
+_ASKED_FOR = """
+SELECT task.full_prompt, 1 + (
+    SELECT count(*) FROM runs_event AS event
+    WHERE event.task_id = task.id AND event.kind = 'retry' AND event.after = 'queued'
+) FROM runs_task AS task
+"""
 
 
 @dataclass
@@ -47,16 +56,15 @@ def examine(world: World, load: Load) -> Verdict:
 
 
 def _check_tasks(world: World, verdict: Verdict) -> None:
-    sql = f"""SELECT id::text, status, step FROM runs_task WHERE status IN {_ACTIVE}
-        OR (status = 'completed' AND video_id IS NULL)"""
-    for task, status, step in world.query(sql):
+    for task, status, step in world.query(_UNFINISHED):
         verdict.lost.append(f"task {task} is {status}/{step}")
-    if missing := verdict_of_runs(world):
-        verdict.lost.append(f"runs not ended: {missing}")
+    if number := runs_under_way(world):
+        verdict.lost.append(f"runs not ended: {number}")
 
 
-def verdict_of_runs(world: World) -> int:
-    found: int = world.query(f"SELECT count(*) FROM runs_run WHERE status IN {_ACTIVE}")[0][0]
+def runs_under_way(world: World) -> int:
+    sql = "SELECT count(*) FROM runs_run WHERE status IN ('queued', 'running')"
+    found: int = world.query(sql)[0][0]
     return found
 
 
@@ -81,10 +89,7 @@ def _check_bills(world: World, ledger: dict[str, Any], verdict: Verdict) -> None
     """For each prompt: no more jobs than tasks and paid retries, and than attempts that may have made one."""
     made = Counter(_marker(job["prompt"]) for job in ledger["jobs"])
     wanted: Counter[str] = Counter()
-    for prompt, number in world.query(
-        f"""SELECT t.full_prompt, 1 + (SELECT count(*) FROM runs_event e WHERE e.task_id = t.id AND {_PAID_RETRY})
-        FROM runs_task t"""
-    ):
+    for prompt, number in world.query(_ASKED_FOR):
         wanted[_marker(prompt)] += number
     able: Counter[str] = Counter()
     for (prompt,) in world.query(

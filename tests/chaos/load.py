@@ -89,7 +89,9 @@ class Load:
                 break
             drawn -= share
         seconds = round(self.dice.uniform(2, 4), 1)
-        prompt = f"A city at dusk #{next(self._markers)}# [[sim:seconds={seconds}]] {trouble}".strip()
+        prompt = (
+            f"A city at dusk #{next(self._markers)}# [[sim:seconds={seconds}]] {trouble}".strip()
+        )
         asset = {"characters": [], "scene": "a city", "props": []}
         shot = {"duration_seconds": 4, "resolution": "horizontal", "is_pro": False}
         return {"segment_index": index, "prompt_text": prompt, "asset": asset, **shot}

@@ -27,7 +27,9 @@ import_module("cineflow.urls")  # after the worker's module has set Django up
 
 
 def worker(name: str, folder: Path) -> None:
-    command = "worker --pool threads --concurrency 2 --without-gossip --without-mingle --loglevel info"
+    command = (
+        "worker --pool threads --concurrency 2 --without-gossip --without-mingle --loglevel info"
+    )
     app.worker_main([*command.split(), "--hostname", f"{name}@chaos"])
 
 

@@ -224,8 +224,9 @@ class World:
     # ---- what can be asked -------------------------------------------------------------------
 
     def connect(self) -> "psycopg.Connection[Any]":
-        name = {"application_name": "checker"}
-        return psycopg.connect(self.postgres.url, autocommit=True, connect_timeout=5, **name)
+        return psycopg.connect(
+            self.postgres.url, autocommit=True, connect_timeout=5, application_name="checker"
+        )
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
         with self.connect() as connection:

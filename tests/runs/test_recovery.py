@@ -262,7 +262,9 @@ def test_a_process_frozen_in_its_commit_does_not_send_when_it_wakes(
     settings.SEND_WITHIN_SECONDS = 0.2
     run = start("a city")
 
-    def freeze_at_the_commit(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+    def freeze_at_the_commit(
+        execute: Any, sql: str, parameters: Any, many: bool, context: Any
+    ) -> Any:
         if sql.startswith("INSERT INTO") and "runs_attempt" in sql:
             transaction.on_commit(lambda: time.sleep(0.4))
         return execute(sql, parameters, many, context)
