@@ -17,6 +17,7 @@ from django.db.models import Q, QuerySet
 from cineflow.core import guarded
 from cineflow.core.bulk import insert
 from cineflow.core.errors import Conflict
+from cineflow.core.faults import fault
 from runs.models import ACTIVE, LIVE, Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
 
 COUNTED = (
@@ -163,6 +164,8 @@ def apply(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
         VideoFile.objects.bulk_create([move.new_file for move in made if move.new_file])
         _point_to_files(made)
         _tell(runs, made, now)
+        fault("rolled_up_before_commit")
+    fault("rolled_up")
     return won
 
 
@@ -282,10 +285,6 @@ def status_of(run: Run) -> Status:
     return Status.CANCELED if run.canceled else Status.COMPLETED
 
 
-# A task that took so many workers down with it, one after the other, is set aside.
-POISON_AFTER = 3
-
-
 def poisoned(task: Task, attempt: Attempt | None, attempt_values: Mapping[str, Any]) -> Move:
     """The end of a task over which worker after worker died; a finished video stays to be fetched."""
     paid = task.step == Step.DOWNLOAD
@@ -342,6 +341,7 @@ def cancel_run(run_id: UUID, *, now: datetime) -> int:
         guarded.write(Task, changes)
         _tell_of_run(runs[run_id], "cancel", f"the end of {reached} tasks is asked for", now)
         _tell(runs, moves, now)
+        fault("cancel_before_commit")
     return reached
 
 

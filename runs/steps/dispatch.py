@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Q
 
 from cineflow.core import ids
+from cineflow.core.faults import fault
 from providers.errors import Code, Failure
 from providers.models import Provider
 from providers.routing import Candidate, Decision, Strategy, as_json, route
@@ -35,7 +36,7 @@ class Sending:
 
     task: Task
     attempt: Attempt
-    committed: float  # time.monotonic(), which goes on while a process is stopped
+    committed: float  # time.monotonic() just before, which goes on while a process is stopped
     again: bool = False  # the same submit once more, under its token
 
 
@@ -50,7 +51,9 @@ def claim(limit: int, *, now: datetime) -> list[Sending]:
         desk.serve()
         lifecycle.postpone(desk.postponed)
         won = lifecycle.apply(desk.moves, now=now)
-    committed = time.monotonic()
+        fault("claimed_before_commit")
+        # Before the commit: a process that is frozen while it waits for it must not begin to count when it wakes.
+        committed = time.monotonic()
     return [
         Sending(_as_sent(move), move.new_attempt, committed)
         for move in desk.moves

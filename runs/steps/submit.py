@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from cineflow.core import clock
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import (
     Accepted,
@@ -58,12 +59,15 @@ class Submitter:
 
     def turn(self, now: datetime) -> int:
         """One pass: write what was answered, then claim and send. Returns how much was done."""
-        answered = self._write(now)
-        sendings = dispatch.claim(settings.SENDERS - len(self.pending), now=now)
-        sendings += _resends(settings.SENDERS - len(self.pending) - len(sendings), now=now)
+        written = self._write(now)
+        # Handed over at once: what is committed and then not sent looks like a lost answer later.
+        self._send(dispatch.claim(settings.SENDERS - len(self.pending), now=now))
+        self._send(_resends(settings.SENDERS - len(self.pending), now=now))
+        return written + len(self.pending)
+
+    def _send(self, sendings: Sequence[Sending]) -> None:
         for sending in sendings:
             self.pending[self.senders.submit(send, self.transport, sending)] = sending
-        return answered + len(sendings) + len(self.pending)
 
     def _write(self, now: datetime) -> int:
         """Write what was answered. While the database is away it is kept: it may name a job that is paid."""
@@ -107,8 +111,8 @@ def _write_alone(answer: tuple[Sending, Outcome], now: datetime) -> None:
 
 
 def _resends(limit: int, *, now: datetime) -> list[Sending]:
-    found = recover.claim_resends(limit, now=now)
     committed = time.monotonic()
+    found = recover.claim_resends(limit, now=now)
     return [Sending(task, attempt, committed, again=True) for task, attempt in found]
 
 
@@ -129,6 +133,7 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         )
     if isinstance(call, Accepted):
         return call
+    fault("committed_before_send")
     if time.monotonic() - sending.committed > settings.SEND_WITHIN_SECONDS:
         return TooLate()
     send_by = sending.committed + settings.SEND_WITHIN_SECONDS
@@ -143,7 +148,9 @@ def _answer(
     transport: Transport, adapter: Adapter, account: Account, call: Any, send_by: float
 ) -> Outcome:
     try:
-        match transport.submit(call, send_by=send_by):
+        sent = transport.submit(call, send_by=send_by)
+        fault("sent_before_answer_written")
+        match sent:
             case NotSent(too_late=True):
                 return TooLate()
             case NotSent(failure):

@@ -1,16 +1,18 @@
 """Answers that got lost, by the provider's class; and what a person may decide."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from cineflow.core.errors import Conflict, Invalid
 from providers.models import Provider, Recovery
 from runs import decisions, launch, lifecycle
-from runs.models import Attempt, Phase, Run, Status, Task
-from runs.steps import dispatch, submit
+from runs.models import Attempt, Phase, Run, Status, Step, Task
+from runs.steps import dispatch, recover, submit
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun, only_task
 
@@ -251,3 +253,50 @@ def test_a_download_over_which_workers_die_is_set_aside(
     launch.retry_task(task.pk, now=machine.now)
     assert machine.run_to_end(run).status == Status.COMPLETED
     assert far_end.summary()["posts"] == 1
+
+
+def test_a_process_frozen_in_its_commit_does_not_send_when_it_wakes(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    """Its five seconds begin before the commit: others may have taken the attempt for lost meanwhile."""
+    settings.SEND_WITHIN_SECONDS = 0.2
+    run = start("a city")
+
+    def freeze_at_the_commit(
+        execute: Any, sql: str, parameters: Any, many: bool, context: Any
+    ) -> Any:
+        if sql.startswith("INSERT INTO") and "runs_attempt" in sql:
+            transaction.on_commit(lambda: time.sleep(0.4))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(freeze_at_the_commit):
+        (sending,) = dispatch.claim(1, now=machine.now)
+    assert submit.send(machine.transport, sending) == submit.TooLate()
+    assert far_end.summary()["posts"] == 0
+    assert only_task(run).attempt_count == 1
+
+
+def test_what_is_committed_is_sent_although_the_re_sends_cannot_be_claimed(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
+    run = start("a city")
+
+    def no_re_sends(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        if "WITH due" in sql and Step.RESEND in (parameters or ()):
+            raise OperationalError("the database went away")
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(no_re_sends), pytest.raises(OperationalError):
+        machine.submitter.turn(machine.now)
+    run = machine.run_to_end(run)
+    assert (run.status, phases(), far_end.summary()["posts"]) == (Status.COMPLETED, [Phase.DONE], 1)
+
+
+def test_a_list_that_is_cut_off_proves_no_absence(
+    look_up: None, start: MakeRun, machine: Machine, far_end: Simulator, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(recover, "MAX_PAGES", 0)
+    start("a city [[sim:submit=drop_after_create]]")
+    for _ in range(4):
+        machine.turn(400)
+    assert (phases(), far_end.summary()["posts"]) == ([Phase.AMBIGUOUS], 1)
