@@ -40,7 +40,7 @@ GROUP_ANSWERS_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """Not sent: so long after the commit that somebody may have taken it for lost."""
+    """Not sent: so long after its attempt was made that somebody may have taken it for lost."""
 
 
 Outcome = SubmitOutcome | TooLate
@@ -56,9 +56,11 @@ class Submitter:
 
     def turn(self, now: datetime) -> int:
         """One pass: write what was answered, then claim and send. Returns how much was done."""
+        begun = time.monotonic()
         answered = self._answered()
-        write_answers(answered, now=now)
-        sendings = dispatch.claim(settings.SENDERS - len(self.pending), now=now)
+        # They came after `now` was read: what a far end asks to wait is counted from its answer.
+        write_answers(answered, now=now + timedelta(seconds=time.monotonic() - begun))
+        sendings = dispatch.claim(settings.SENDERS - len(self.pending), now=now, begun=begun)
         sendings += _resends(settings.SENDERS - len(self.pending) - len(sendings), now=now)
         for sending in sendings:
             self.pending[self.senders.submit(send, self.transport, sending)] = sending
@@ -80,8 +82,8 @@ class Submitter:
 
 def _resends(limit: int, *, now: datetime) -> list[Sending]:
     found = recover.claim_resends(limit, now=now)
-    committed = time.monotonic()
-    return [Sending(task, attempt, committed, again=True) for task, attempt in found]
+    begun = time.monotonic()
+    return [Sending(task, attempt, begun, again=True) for task, attempt in found]
 
 
 # ---- send: in a thread of its own, without the database ----------------------------------------------
@@ -100,11 +102,10 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         )
     if isinstance(call, Accepted):
         return call
-    if time.monotonic() - sending.committed > settings.SEND_WITHIN_SECONDS:
+    send_by = sending.begun + settings.SEND_WITHIN_SECONDS
+    if time.monotonic() > send_by:
         return TooLate()
-    return _answer(
-        transport, adapter, account, call, sending.committed + settings.SEND_WITHIN_SECONDS
-    )
+    return _answer(transport, adapter, account, call, send_by)
 
 
 def _answer(
