@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
 
 from cineflow.core import redis_server as broker
 from cineflow.core.child_process import StartFailed, start, stop, wait_until
@@ -38,6 +39,18 @@ def redis_server() -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             stop(process)
+
+
+@contextmanager
+def frozen_redis(url: str) -> Iterator[None]:
+    """A server of this machine holds its connections and answers nobody until the block ends."""
+    with redis.Redis.from_url(url) as client:
+        pid = int(client.info("server")["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
