@@ -227,6 +227,8 @@ POLL_LEASE_SECONDS = env.float(
 )
 SUBMIT_LEASE_SECONDS = env.float("SUBMIT_LEASE_SECONDS", default=2 * API_REQUEST_TIMEOUT_SECONDS)
 DOWNLOAD_LEASE_SECONDS = env.float("DOWNLOAD_LEASE_SECONDS", default=30.0)
+# Over so long an account's `max_per_minute` is counted; anything but a minute is for tests.
+RATE_WINDOW_SECONDS = env.float("RATE_WINDOW_SECONDS", default=60.0)
 SEND_WITHIN_SECONDS = env.float("SEND_WITHIN_SECONDS", default=5.0)
 RETRY_BACKOFF_SECONDS = env.float("RETRY_BACKOFF_SECONDS", default=5.0)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", default=5)

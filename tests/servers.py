@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
 
 from cineflow.core import redis_server as broker
 from cineflow.core.child_process import StartFailed, start, stop, wait_until
@@ -94,6 +95,18 @@ class Postgres:
 
     def stop(self) -> None:
         stop(self.process, by=signal.SIGINT)  # TERM would wait until the last client has left
+
+
+@contextmanager
+def frozen_redis(url: str) -> Iterator[None]:
+    """A server of this machine holds its connections and answers nobody until the block ends."""
+    with redis.Redis.from_url(url) as client:
+        pid = int(client.info("server")["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

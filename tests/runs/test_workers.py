@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -80,14 +79,6 @@ def test_a_worker_killed_five_times_bills_no_job_twice(start: MakeRun, tmp_path:
     caught = Task.objects.filter(run=run, status=Status.FAILED)
     assert {(task.error_code, task.possibly_billed) for task in caught} <= {("unknown_error", True)}
     assert caught.count() == unanswered.count()
-
-
-def test_a_run_completes_without_any_broker(start: MakeRun, tmp_path: Path, settings: Any) -> None:
-    env = {"REDIS_URL": "redis://127.0.0.1:1/0", **FAST}
-    with workers(1, tmp_path, **env):
-        run = start("a city", "一座城市", model_id="preview")
-        wait_for(lambda: has_ended(run))
-    assert run.status == Status.COMPLETED
 
 
 def test_a_worker_that_is_asked_to_stop_does_so_in_order(start: MakeRun, tmp_path: Path) -> None:
