@@ -29,7 +29,7 @@ TROUBLE = (
 class Load:
     """`jobs` tasks in several runs; every prompt has a marker of its own, `#<n>`."""
 
-    def __init__(self, world: World, *, jobs: int, seed: int, in_flight: int = 160) -> None:
+    def __init__(self, world: World, *, jobs: int, seed: int, in_flight: int = 112) -> None:
         self.world, self.jobs = world, jobs
         self.dice = random.Random(f"load {seed}")
         self.in_flight = in_flight
