@@ -89,6 +89,7 @@ def _storm(world: World, options: argparse.Namespace) -> Verdict:
     began = time.monotonic()
     load = Load(world, jobs=options.jobs, seed=options.seed)
     nemesis, points = Nemesis(world, _plan(options), options.seed), Points(world, options.seed)
+    load.progress = lambda: nemesis.progress
     watch = Watch(world, load, nemesis, began)
     watch.start()
     client = load.start()
@@ -96,6 +97,7 @@ def _storm(world: World, options: argparse.Namespace) -> Verdict:
     points.run()
     nemesis.rage()
     points.join()
+    load.made_all.wait(60)
     storm = time.monotonic() - began
     open_then = watch.open_tasks
     load.done.set()

@@ -1,11 +1,12 @@
 """What users do meanwhile: storyboards, runs, looks, retries and a cancel, all over HTTP and through any failure."""
 
+import itertools
 import json
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
@@ -29,7 +30,7 @@ TROUBLE = (
 class Load:
     """`jobs` tasks in several runs; every prompt has a marker of its own, `#<n>`."""
 
-    def __init__(self, world: World, *, jobs: int, seed: int, in_flight: int = 160) -> None:
+    def __init__(self, world: World, *, jobs: int, seed: int, in_flight: int = 112) -> None:
         self.world, self.jobs = world, jobs
         self.dice = random.Random(f"load {seed}")
         self.in_flight = in_flight
@@ -38,24 +39,29 @@ class Load:
         self.answers: Counter[str] = Counter()
         self.run_ids: list[str] = []
         self.retried = 0
-        self.done = threading.Event()
-        self._markers = iter(range(1, 10_000_000))
+        self.progress: Callable[[], float] = lambda: 0.0  # of the storm
+        self.made_all, self.done = threading.Event(), threading.Event()
+        self._markers = itertools.count(1)
+        self._waiting = list(self._shapes())
 
     # ---- making work -------------------------------------------------------------------------
 
-    def shapes(self) -> Iterator[tuple[int, int]]:
-        """Segments and takes of each run; the last is the small one that will be canceled."""
+    def _shapes(self) -> Iterator[tuple[int, int]]:
+        """Segments and takes of each run; the first is the small one that will be canceled."""
         small = min(20, self.jobs // 10)
+        yield small, 1
         each, rest = divmod(self.jobs - small, RUNS)
         for number in range(RUNS):
             tasks = each + (rest if number == 0 else 0)
             takes = 2 if number % 3 == 2 and tasks % 2 == 0 else 1
             yield tasks // takes, takes
-        yield small, 1
 
-    def create_runs(self) -> None:
-        for segments, takes in self.shapes():
-            self.run_ids.append(self.create_run(segments, takes))
+    def _create_what_is_due(self) -> None:
+        """Runs come all through the storm, so that there is work at each moment of it; two at its beginning."""
+        while self._waiting and len(self.run_ids) < 3 + self.progress() * RUNS:
+            self.run_ids.append(self.create_run(*self._waiting.pop(0)))
+        if not self._waiting:
+            self.made_all.set()
 
     def create_run(self, segments: int, takes: int) -> str:
         board = self.upload(segments)
@@ -63,7 +69,7 @@ class Load:
             "storyboard_id": board,
             "model_id": "sora2",
             "gen_count": takes,
-            "concurrency": max(2, self.in_flight // RUNS),
+            "concurrency": max(2, self.in_flight // 3),
         }
         while True:
             answer = self.ask("POST", "/runs", json=wanted)
@@ -104,10 +110,11 @@ class Load:
         return thread
 
     def _live(self) -> None:
-        self.create_runs()
-        small, canceled = self.run_ids[-1], False
+        self._create_what_is_due()
+        small, canceled = self.run_ids[0], False
         began = time.monotonic()
         while not self.done.is_set():
+            self._create_what_is_due()
             if not canceled and time.monotonic() - began > 4:
                 answer = self.ask("POST", f"/runs/{small}/cancel", json={})
                 canceled = answer is not None and answer.status_code in (202, 409)

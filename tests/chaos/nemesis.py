@@ -50,6 +50,10 @@ class Nemesis:
         self._sleepers: list[threading.Thread] = []
         self._mending: list[threading.Timer] = []
 
+    @property
+    def progress(self) -> float:
+        return self.done.total() / len(self.acts)
+
     def rage(self) -> None:
         doing: dict[str, Callable[[], None]] = {
             "kill": self._kill,

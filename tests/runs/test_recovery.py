@@ -12,7 +12,7 @@ from cineflow.core.errors import Conflict, Invalid
 from providers.models import Provider, Recovery
 from runs import decisions, launch, lifecycle
 from runs.models import Attempt, Phase, Run, Status, Step, Task
-from runs.steps import dispatch, recover, submit
+from runs.steps import dispatch, poll, recover, submit
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun, only_task
 
@@ -300,3 +300,31 @@ def test_a_list_that_is_cut_off_proves_no_absence(
     for _ in range(4):
         machine.turn(400)
     assert (phases(), far_end.summary()["posts"]) == ([Phase.AMBIGUOUS], 1)
+
+
+def test_workers_that_died_over_a_poll_do_not_count_against_the_download(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    run = start("a city")
+    machine.submit()
+    for _ in range(2):
+        machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS + 60)
+        (task,) = lifecycle.claim([Step.POLL], limit=1, lease=30, now=machine.now)
+    machine.run_to_end(run)
+    assert (task.crashes, only_task(run).crashes) == (1, 0)
+
+
+def test_a_download_is_kept_alive_however_short_its_lease(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    settings.DOWNLOAD_LEASE_SECONDS = 3
+    run = start("a city [[sim:fetch=slow:1]]")
+    machine.submit()
+    machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS)
+    poll.turn(machine.polls, machine.now)
+    machine.downloader.turn(machine.now)
+    held = only_task(run)
+    machine.downloader.turn(machine.now + timedelta(seconds=2))
+    assert held.lease_until is not None
+    assert only_task(run).lease_until == held.lease_until + timedelta(seconds=2)
+    machine.run_to_end(run)
