@@ -49,9 +49,20 @@ def has_created(far_end: Simulator, jobs: int) -> bool:
 
 
 def test_four_hundred_jobs_with_fifty_in_flight(start: MakeRun, tmp_path: Path) -> None:
-    with simulator(seconds=0.5) as far_end, workers(2, tmp_path, **provider(far_end)):
+    # Nobody dies here, so no lease may run out either, however busy the machine is.
+    patient = {
+        "SUBMIT_LEASE_SECONDS": "120",
+        "POLL_LEASE_SECONDS": "60",
+        "DOWNLOAD_LEASE_SECONDS": "60",
+    }
+    with (
+        simulator(seconds=0.5) as far_end,
+        workers(
+            2, tmp_path, **{**provider(far_end), **patient, "API_REQUEST_TIMEOUT_SECONDS": "60"}
+        ),
+    ):
         run = start(*["a city"] * 200, gen_count=2, concurrency=50)
-        wait_for(lambda: has_ended(run), seconds=180)
+        wait_for(lambda: has_ended(run), seconds=400)
         ledger = far_end.summary()
     assert (run.status, run.completed) == (Status.COMPLETED, 400)
     assert (ledger["posts"], ledger["created"]) == (400, 400)
