@@ -186,7 +186,11 @@ def _open_folder(run_folder: str) -> Iterator[int]:
 def _root_and_parts(run_folder: str) -> tuple[Path, tuple[str, ...]]:
     folder = absolute(run_folder)
     # The roots themselves may be links or mounts; nothing below them may. `output` is one, so it comes first.
-    for root in (Path(settings.DATA_DIR) / "output", *settings.OUTPUT_ROOTS, Path(settings.DATA_DIR)):
+    for root in (
+        Path(settings.DATA_DIR) / "output",
+        *settings.OUTPUT_ROOTS,
+        Path(settings.DATA_DIR),
+    ):
         if folder.is_relative_to(root):
             return root, folder.relative_to(root).parts
     raise PermissionError(f"{run_folder} lies below no output root any more; see OUTPUT_ROOTS")
