@@ -115,7 +115,7 @@ class Load:
         began = time.monotonic()
         while not self.done.is_set():
             self._create_what_is_due()
-            if not canceled and time.monotonic() - began > 4:
+            if not canceled and time.monotonic() - began > 1:
                 answer = self.ask("POST", f"/runs/{small}/cancel", json={})
                 canceled = answer is not None and answer.status_code in (202, 409)
             self.dice.choice((self._look, self._look, self._look_at_tasks, self._retry_one))()
