@@ -217,7 +217,7 @@ def write(arrived: Sequence[tuple[Fetching, Stored | NotStored]], *, now: dateti
         else:
             moves.append(_given_up(fetching, result))
     lifecycle.postpone(postponed)
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
 
 
 def _completed(fetching: Fetching, stored: Stored, now: datetime) -> Move:

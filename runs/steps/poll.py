@@ -56,7 +56,7 @@ def turn(client: PollClient, now: datetime) -> int:
         else:
             postponed.append((task, decided))
     lifecycle.postpone(postponed)
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
     return len(tasks) + len(canceled)
 
 

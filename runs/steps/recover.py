@@ -319,7 +319,7 @@ def _unanswered(lost: Sequence[tuple[Task, Attempt]], now: datetime) -> None:
             }
             postponed.append((task, values))
     lifecycle.postpone(postponed)
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
 
 
 # ---- class A: the same submit again -------------------------------------------------------------------

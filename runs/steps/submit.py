@@ -370,7 +370,7 @@ def settle(now: datetime) -> int:
         for task in tasks
         if task.pk in attempts
     ]
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
     return len(tasks)
 
 

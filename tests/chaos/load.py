@@ -57,8 +57,8 @@ class Load:
             yield tasks // takes, takes
 
     def _create_what_is_due(self) -> None:
-        """Runs come all through the storm, so that there is work at each moment of it; two at its beginning."""
-        while self._waiting and len(self.run_ids) < 3 + self.progress() * RUNS:
+        """Half of the runs at the beginning, the others through the storm: there is work at each moment of it."""
+        while self._waiting and len(self.run_ids) < 5 + self.progress() * 5:
             self.run_ids.append(self.create_run(*self._waiting.pop(0)))
         if not self._waiting:
             self.made_all.set()
@@ -115,7 +115,7 @@ class Load:
         began = time.monotonic()
         while not self.done.is_set():
             self._create_what_is_due()
-            if not canceled and time.monotonic() - began > 4:
+            if not canceled and time.monotonic() - began > 1:
                 answer = self.ask("POST", f"/runs/{small}/cancel", json={})
                 canceled = answer is not None and answer.status_code in (202, 409)
             self.dice.choice((self._look, self._look, self._look_at_tasks, self._retry_one))()

@@ -22,6 +22,7 @@ POINTS = (
 # Nothing is looked up before an answer was lost, so this comes last.
 LOOK_UP = "looked_up_before_write"
 _PATIENCE_SECONDS = 15.0
+_PATIENCE_OVERALL_SECONDS = 120.0
 
 
 class Points:
@@ -45,9 +46,10 @@ class Points:
         self.dice.shuffle(pairs)
         if self.world.recovery == "look_up":
             pairs += [(LOOK_UP, "kill"), (LOOK_UP, "stop")]
+        until = time.monotonic() + _PATIENCE_OVERALL_SECONDS
         for name, action in pairs:
-            hit = self._meet(name, action) or self._meet(name, action)
-            if not hit:
+            missed = time.monotonic() > until or not self._meet(name, action)
+            if missed:
                 self.missed.append(f"{name}:{action}")
         del self.world.processes[SLOT]
 

@@ -1,6 +1,7 @@
 """Answers that got lost, by the provider's class; and what a person may decide."""
 
 import time
+from concurrent.futures import wait
 from datetime import timedelta
 from typing import Any
 
@@ -328,3 +329,35 @@ def test_a_download_is_kept_alive_however_short_its_lease(
     assert held.lease_until is not None
     assert only_task(run).lease_until == held.lease_until + timedelta(seconds=2)
     machine.run_to_end(run)
+
+
+def test_a_worker_that_won_its_own_download_again_counts_it_once(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    """Asleep past its lease, and the worker that took over has died: its first fetch still goes on."""
+    run = start("a city [[sim:fetch=slow:0.5]]")
+    machine.submit()
+    machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS)
+    poll.turn(machine.polls, machine.now)
+    machine.downloader.turn(machine.now)
+    assert lifecycle.claim(
+        [Step.DOWNLOAD], limit=1, lease=30, now=machine.now + timedelta(seconds=40)
+    )
+    machine.downloader.turn(machine.now + timedelta(seconds=80))
+    assert len(machine.downloader.pending) == 2
+    wait(machine.downloader.pending)
+    machine.downloader.turn(machine.now + timedelta(seconds=81))
+    run.refresh_from_db()
+    assert (run.status, run.running, run.completed) == (Status.COMPLETED, 0, 1)
+    assert only_task(run).files.count() == 1
+    assert run.events.filter(kind="stored").count() == 1
+
+
+def test_a_run_whose_counts_are_wrong_holds_up_no_other(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
+    broken, sound = start("a city"), start("a town")
+    machine.submit()
+    Run.objects.filter(pk=broken.pk).update(running=0, completed=1)
+    run = machine.run_to_end(sound, seconds=30)
+    assert (run.status, run.completed) == (Status.COMPLETED, 1)
