@@ -71,6 +71,7 @@ class Catalogue:
             price_per_second=model.price_per_second,
             latency_p50=self.latencies.get((provider.pk, model.name)),
             free_slots=free_slots,
+            options=model.options,
             held_until=max(holds) if holds else None,
             hold_reason=reason,
         )

@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cineflow.core import ids
+from providers.base import Job
 from storyboards.models import Storyboard
 
 
@@ -266,8 +267,17 @@ class Attempt(models.Model):
     output = models.JSONField(
         null=True, blank=True, help_text="Where the provider keeps the finished video."
     )
+    links = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="What its acceptance said beside the id."
+    )
     prompt = models.TextField()
     seconds = models.PositiveSmallIntegerField()
+    options = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        help_text="The provider model's options as they were sent.",
+    )
     sent_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -277,6 +287,9 @@ class Attempt(models.Model):
     error_code = models.CharField(max_length=32, blank=True)
     error_msg = models.TextField(blank=True)
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    provider_code = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="The provider's own word for the error."
+    )
     possibly_billed = models.BooleanField(default=False)
     asked = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Look-ups or re-sends since its answer was lost."
@@ -318,6 +331,10 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number}"
+
+    @property
+    def job(self) -> Job:
+        return Job(self.provider_job_id or "", self.provider_model_id, self.links)
 
 
 class VideoFile(models.Model):

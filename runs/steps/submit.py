@@ -177,19 +177,10 @@ def _answer(
 
 
 def request_of(task: Task, attempt: Attempt, adapter: Adapter) -> GenerationRequest:
-    snapshot = task.snapshot
-    size = adapter.image_size(snapshot["resolution"], attempt.provider_model_id)
-    return GenerationRequest(
-        token=str(attempt.pk),
-        model=attempt.provider_model_id,
-        prompt=attempt.prompt,
-        seconds=snapshot["duration_seconds"],
-        resolution=snapshot["resolution"],
-        is_pro=snapshot["is_pro"],
-        segment_index=task.segment_index,
-        take=task.take,
-        image=start_images.load(snapshot["image_url"], size),
-    )
+    """With its picture, as the provider takes one."""
+    request = recover.request_facts(task, attempt)
+    image = start_images.load(task.snapshot["image_url"], adapter.image_size(request))
+    return replace(request, image=image)
 
 
 # ---- write: what the answers mean --------------------------------------------------------------------
@@ -318,6 +309,7 @@ def _accepted(
         "possibly_billed": False,
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
+        "links": dict(outcome.links),
         "accepted_at": now,
         "deadline_at": now + timedelta(seconds=give_up),
         "cost": cost,
