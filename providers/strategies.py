@@ -1,7 +1,8 @@
 """How one is chosen among those that can take a shot right now: a function a strategy."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -129,8 +130,16 @@ _STRATEGIES: dict[str, Callable[[Sequence[Offer], float], Choice]] = {
 
 
 def _listed(what: str, offers: Sequence[Offer], value: Callable[[Offer], str]) -> str:
-    values = dict.fromkeys(f"{offer.candidate.provider_id} {value(offer)}" for offer in offers)
+    times = Counter(offer.candidate.provider_id for offer in offers)
+    values = dict.fromkeys(f"{_name(offer.candidate, times)} {value(offer)}" for offer in offers)
     return f"{what}: {', '.join(values)}"
+
+
+def _name(candidate: Candidate, times: Mapping[str, int]) -> str:
+    """With the model's name where the provider's alone would be two."""
+    if times[candidate.provider_id] == 1:
+        return candidate.provider_id
+    return f"{candidate.provider_id} {candidate.provider_model_id}"
 
 
 def _or_infinity(value: Decimal | float | None) -> Decimal | float:

@@ -97,7 +97,10 @@ def next_run(step: Step, *, now: datetime) -> UUID | None:
 
 def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
     """Tasks for work that ends in this transaction; the caller holds the run's lock, which stands for a claim."""
-    needed = ("run_id", "segment_index", "take", "snapshot", "status", "fence")
+    needed = (
+        *("run_id", "segment_index", "take", "snapshot", "full_prompt", "status", "fence"),
+        "attempt_count",
+    )
     return list(
         _due(step, now).filter(run=run).order_by("segment_index", "take").only(*needed)[:limit]
     )
@@ -419,19 +422,32 @@ def live_attempt(task: Task) -> Attempt | None:
 
 
 # The phases stand there as literals, as in the partial index `attempt_in_flight`: SQLite uses it only so.
+# An ambiguous attempt may belong to a task that has ended; of the others no look at the task is needed.
 _IN_FLIGHT = """
-SELECT a.run_id, a.provider_id, COUNT(*) FROM runs_attempt AS a JOIN runs_task AS t ON t.id = a.task_id
-WHERE a.phase IN ('sending', 'accepted', 'ambiguous') AND t.status = 'running'
-GROUP BY a.run_id, a.provider_id
+SELECT run_id, provider_id, provider_model_id, phase, COUNT(*) FROM runs_attempt
+WHERE phase IN ('sending', 'accepted', 'ambiguous') AND (phase <> 'ambiguous' OR EXISTS (
+    SELECT 1 FROM runs_task WHERE runs_task.id = task_id AND status = 'running'
+))
+GROUP BY run_id, provider_id, provider_model_id, phase
 """
 
 
-def in_flight() -> dict[tuple[UUID, str], int]:
-    """Paid jobs that are not finished, by run and provider."""
+@dataclass(frozen=True, slots=True)
+class Flying:
+    """How many paid jobs of one kind are not finished."""
+
+    run_id: UUID
+    provider_id: str
+    provider_model_id: str
+    phase: str
+    number: int
+
+
+def in_flight() -> list[Flying]:
     with connection.cursor() as cursor:
         cursor.execute(_IN_FLIGHT)
         rows = cursor.fetchall()
-    return {(key if isinstance(key, UUID) else UUID(key), provider): n for key, provider, n in rows}
+    return [Flying(key if isinstance(key, UUID) else UUID(key), *rest) for key, *rest in rows]
 
 
 def restart(

@@ -268,6 +268,15 @@ class Task(models.Model):
     def public_id(self) -> str:
         return ids.show("task", self.id)
 
+    @property
+    def held_by(self) -> str:
+        """What holds the task itself, or else all queued tasks of its run; empty where nothing does."""
+        if self.status not in ACTIVE:
+            return ""
+        if self.waiting_reason or self.status != Status.QUEUED:
+            return self.waiting_reason
+        return "the run is paused" if self.run.paused_at else self.run.waiting_reason
+
 
 class Attempt(models.Model):
     """One paid submit to one provider. Its id is the token that goes along where a provider takes one."""

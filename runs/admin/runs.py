@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from cineflow.core import ids
 from providers.models import VideoModel
-from providers.routing import Strategy
+from providers.strategies import Strategy
 from runs.admin import actions, search, shown
 from runs.admin.lists import CalendarQuerySet, Rows, one_of, words
 from runs.admin.story import StoryAdmin
@@ -48,7 +48,11 @@ class RunAdmin(StoryAdmin):
             "What was asked for",
             {
                 "fields": (
-                    *("storyboard_and_id", ("model_id", "routing_strategy", "provider"), "range"),
+                    *(
+                        "storyboard_and_id",
+                        ("model_id", "routing_strategy", "conform", "provider"),
+                        "range",
+                    ),
                     ("gen_count", "concurrency", "options"),
                 )
             },

@@ -72,7 +72,8 @@ def turn(client: PollClient, now: datetime) -> int:
 
 def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
     """The attempt with the job that is asked for: always a task's newest."""
-    found = Attempt.objects.filter(task__in=tasks).exclude(provider_job_id=None).order_by("number")
+    known = Attempt.objects.filter(task__in=tasks).exclude(provider_job_id=None)
+    found = known.order_by("number").defer("routing")
     return {attempt.task_id: attempt for attempt in found}
 
 

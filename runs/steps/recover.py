@@ -6,6 +6,7 @@ Which of the three is the provider's class, a fact of the catalogue. It is never
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -23,13 +24,13 @@ from providers.base import (
     Search,
     SeenJob,
 )
-from providers.errors import Code, Failure, UnexpectedReply
+from providers.errors import RETRYABLE, Code, Failure, UnexpectedReply
 from providers.http import PollClient
 from providers.models import Provider, Recovery
 from runs import lifecycle
 from runs.lifecycle import Move
-from runs.models import Attempt, Phase, Status, Step, Task
-from runs.steps import errors
+from runs.models import Attempt, Phase, Run, Status, Step, Task
+from runs.steps import errors, terms
 
 BATCH = 200
 MAX_PAGES = 50
@@ -175,15 +176,23 @@ def _match(lost: Sequence[tuple[Task, Attempt]], jobs: Sequence[SeenJob], now: d
     bound = Attempt.objects.filter(provider_id=provider_id, provider_job_id__in=names)
     taken = {job_id for job_id in bound.values_list("provider_job_id", flat=True) if job_id}
     oldest_first = sorted(jobs, key=lambda job: job.created_at)
+    moving_on = _moving_on([task for task, _ in lost])
     for task, attempt in lost:
         job = _its_job(task, attempt, oldest_first, taken)
         if job:
             taken.add(job.job_id)
             _adopt(task, attempt, job, now)
         elif now >= attempt.sent_at + timedelta(seconds=settings.LOOK_UP_DELAYS[-1]):
-            lifecycle.apply([_absent(task, attempt, now)], now=now)
+            goes_elsewhere = task.run_id in moving_on
+            lifecycle.apply([_absent(task, attempt, now, goes_elsewhere=goes_elsewhere)], now=now)
         else:
             _look_later(task, attempt, now)
+
+
+def _moving_on(tasks: Sequence[Task]) -> set[UUID]:
+    """The runs that fail over: what surely failed at one provider goes to the next."""
+    runs = Run.objects.filter(pk__in={task.run_id for task in tasks}, routing_strategy="failover")
+    return set(runs.values_list("pk", flat=True))
 
 
 def _its_job(
@@ -247,8 +256,7 @@ def adoption(
         "phase": Phase.ACCEPTED,
         "provider_job_id": job_id,
         "links": dict(links or {}),
-        "accepted_at": now,
-        "deadline_at": now + timedelta(seconds=settings.MAX_POLL_TIME),
+        **terms.of_job(attempt, terms.model_of(attempt), now),
         "possibly_billed": False,
         "error_code": "",
         "error_msg": "",
@@ -266,7 +274,7 @@ def adoption(
     )
 
 
-def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
+def _absent(task: Task, attempt: Attempt, now: datetime, *, goes_elsewhere: bool) -> Move:
     words = "The last look-up shows that no job was made; it is submitted again."
     known = {"phase": Phase.ABSENT, "finished_at": now, "possibly_billed": False}
     if task.crashes >= settings.POISON_AFTER:
@@ -274,6 +282,8 @@ def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
     if task.tries >= settings.MAX_ATTEMPTS:
         return _never_made(task, attempt, known)
     values = {"step": Step.SUBMIT, "due_at": now, "waiting_reason": "", "errors_in_a_row": 0}
+    if goes_elsewhere and attempt.error_code in RETRYABLE:
+        values["failed_providers"] = [*task.failed_providers, attempt.provider_id]
     return Move(
         task,
         Status.QUEUED,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -31,7 +30,7 @@ from providers.models import ProviderModel
 from runs import lifecycle, start_images
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
-from runs.steps import dispatch, errors, failures, recover
+from runs.steps import dispatch, errors, failures, recover, terms
 from runs.steps.dispatch import Sending
 
 logger = logging.getLogger(__name__)
@@ -292,16 +291,12 @@ def _accepted(
     task: Task, attempt: Attempt, outcome: Accepted, model: ProviderModel | None, now: datetime
 ) -> Move:
     wait_first = settings.POLL_INITIAL_WAIT_SECONDS
-    give_up = settings.MAX_POLL_TIME
-    cost: Decimal | None = None
     if model:
         wait_first = (
             wait_first
             if model.poll_initial_wait_seconds is None
             else model.poll_initial_wait_seconds
         )
-        give_up = give_up if model.max_poll_seconds is None else model.max_poll_seconds
-        cost = None if model.price_per_second is None else model.price_per_second * attempt.seconds
     known: dict[str, Any] = {
         "error_code": "",
         "error_msg": "",
@@ -310,9 +305,7 @@ def _accepted(
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
         "links": dict(outcome.links),
-        "accepted_at": now,
-        "deadline_at": now + timedelta(seconds=give_up),
-        "cost": cost,
+        **terms.of_job(attempt, model, now),
     }
     if outcome.output is None:
         values = {
