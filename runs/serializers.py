@@ -8,12 +8,13 @@ from rest_framework import serializers
 
 from cineflow.api.auth import signed
 from cineflow.core import ids
-from runs.models import Attempt, Phase, Run, Status, Task
+from runs.models import Attempt, Conform, Phase, Run, Status, Task
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
     id = serializers.CharField(source="public_id")
     status = serializers.ChoiceField(Status.values)
+    conform = serializers.ChoiceField(Conform.values)
     storyboard_id = serializers.SerializerMethodField()
     provider_id = serializers.SerializerMethodField()
     waiting_reason = serializers.SerializerMethodField()
@@ -182,7 +183,7 @@ class MetadataSerializer(serializers.Serializer[Any]):
     possibly_billed = serializers.BooleanField()
     attempts = serializers.ListField(child=serializers.DictField())
     file = serializers.DictField(allow_null=True)
-    conform = serializers.CharField()
+    conform = serializers.ChoiceField(Conform.values)
     requested_seconds = serializers.IntegerField()
     cost = serializers.DictField()
     routing = serializers.DictField(allow_null=True)
@@ -221,7 +222,7 @@ class RouteDecisionSerializer(serializers.Serializer[Any]):
     """A decision: who was considered, and why who was taken."""
 
     strategy = serializers.CharField()
-    conform = serializers.CharField()
+    conform = serializers.ChoiceField(Conform.values)
     decided_at = serializers.DateTimeField(allow_null=True, help_text="Null: not yet.")
     requested_seconds = serializers.IntegerField(help_text="As the storyboard wants it.")
     asked_seconds = serializers.IntegerField(
