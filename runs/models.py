@@ -337,6 +337,33 @@ class Attempt(models.Model):
         return Job(self.provider_job_id or "", self.provider_model_id, self.links)
 
 
+class Notice(models.Model):
+    """A verified webhook of a provider. It says that there is something to ask; the answer to a poll says what."""
+
+    provider_id = models.CharField(max_length=64)
+    event_id = models.CharField(max_length=255, help_text="The same in every delivery.")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="notices")
+    job_id = models.CharField(max_length=512)
+    received_at = models.DateTimeField(db_index=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["received_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event_id", "provider_id"], name="a_notice_is_taken_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["received_at"], condition=Q(handled_at__isnull=True), name="notice_open"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id} {self.event_id}"
+
+
 class VideoFile(models.Model):
     """A stored take. Never overwritten; checked, hashed and on disk before this row exists."""
 

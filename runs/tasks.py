@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from cineflow.api import idempotency
 from cineflow.core.faults import fault
 from providers import client_events
+from runs import notices, start_images
 from runs.models import Heartbeat
 from runs.sweep import Sweep
 
@@ -45,6 +46,8 @@ def housekeeping() -> None:
     Heartbeat.objects.filter(at__lt=now - timedelta(days=1)).delete()
     client_events.prune(now=now)
     idempotency.prune(now=now)
+    notices.prune(now=now)
+    start_images.forget_fetched()
     for leftover in (Path(settings.DATA_DIR) / "tmp").glob("*.part"):
         with suppress(FileNotFoundError):  # its download may end in this moment
             if time.time() - leftover.stat().st_mtime > 86_400:

@@ -26,7 +26,7 @@ from providers.base import (
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import PollClient
 from providers.models import Provider, Recovery
-from runs import lifecycle
+from runs import callbacks, lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Status, Step, Task
 from runs.steps import errors
@@ -213,6 +213,7 @@ def request_facts(task: Task, attempt: Attempt) -> GenerationRequest:
         segment_index=task.segment_index,
         take=task.take,
         options=attempt.options,
+        callback_url=callbacks.url_for(attempt),
     )
 
 

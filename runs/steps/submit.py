@@ -21,6 +21,7 @@ from providers.base import (
     Adapter,
     Ambiguous,
     GenerationRequest,
+    ImageInput,
     Rejected,
     SubmitOutcome,
 )
@@ -45,7 +46,14 @@ class TooLate:
     """Not sent: so long after its attempt was made that somebody may have taken it for lost."""
 
 
-Outcome = SubmitOutcome | TooLate
+@dataclass(frozen=True, slots=True)
+class NoImage:
+    """Not sent: the start image cannot be had right now. No provider is at fault."""
+
+    failure: Failure
+
+
+Outcome = SubmitOutcome | TooLate | NoImage
 
 
 class Submitter:
@@ -130,6 +138,10 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         account = registry.account(attempt.provider_id)
         adapter = registry.adapter(attempt.provider_id)
         call = adapter.submit(account, request_of(sending.task, attempt, adapter))
+    except start_images.Unusable as error:
+        if error.temporary:
+            return NoImage(Failure(Code.DEPENDENCY_ERROR, str(error)))
+        return Rejected(Failure(Code.VALIDATION_ERROR, str(error)))
     except Exception as error:
         logger.exception("the request of attempt %s could not be built", attempt.pk)
         return Rejected(
@@ -179,7 +191,13 @@ def _answer(
 def request_of(task: Task, attempt: Attempt, adapter: Adapter) -> GenerationRequest:
     """With its picture, as the provider takes one."""
     request = recover.request_facts(task, attempt)
-    image = start_images.load(task.snapshot["image_url"], adapter.image_size(request))
+    inputs = attempt.options.get("image_inputs", adapter.image_inputs)
+    image = start_images.load(
+        task.snapshot["image_url"],
+        inputs=[ImageInput(how) for how in inputs],
+        size=adapter.image_size(request),
+        max_bytes=attempt.options.get("max_image_bytes"),
+    )
     return replace(request, image=image)
 
 
@@ -278,6 +296,9 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
             words = "not sent in time after its commit; back to the queue, nothing is billed"
             ended = {"phase": Phase.REJECTED, "finished_at": now, "error_msg": words}
             return failures.requeue(task, attempt, now, words, ended, reason="")
+        case NoImage(failure):
+            ended = {"phase": Phase.REJECTED, "finished_at": now, **errors.of_attempt(failure)}
+            return failures.after_our_failure(task, attempt, failure, ended, now)
 
 
 def _resent(
