@@ -13,7 +13,10 @@ def dry_run_of(storyboard_id: str) -> dict[str, Any]:
 
 def reads(storyboard: dict[str, Any], run: dict[str, Any]) -> dict[str, str]:
     """Paths of what a client shows, by a name for the table."""
-    last_task, last_segment = -(-run["total_tasks"] // _PAGE), -(-storyboard["segment_count"] // _PAGE)
+    last_task, last_segment = (
+        -(-run["total_tasks"] // _PAGE),
+        -(-storyboard["segment_count"] // _PAGE),
+    )
     tasks, segments = f"{RUNS}/{run['id']}/tasks", f"{STORYBOARDS}/{storyboard['id']}/segments"
     return {
         "one run": f"{RUNS}/{run['id']}",

@@ -30,6 +30,6 @@ def run(*benchmarks: Benchmark) -> None:
     interrupt_on_signals()
     for benchmark in benchmarks:
         for database in [given.only] if given.only else stack.DATABASES:
-            say(f"{benchmark.__module__.rpartition('.')[2]} on {database}: starting its servers")
+            say(f"{database}: starting its servers")
             with stack.empty(database) as made:
                 benchmark(made, Options(given.segments, given.rounds))

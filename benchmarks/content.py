@@ -14,8 +14,16 @@ _CAST = (
     ("The Lamplighter", None),
     ("Captain Oduya", "@oduya"),
 )
-_SCENES = ("Harbour at dawn", "旧城屋顶", "Night train, third carriage", "雨中的茶馆", "Salt flats", "地下印刷厂")
-_PROPS = ("brass telescope", "纸灯笼", "wet umbrella", "录音机", "half a letter", "铜钥匙", "paper boat", "旧地图")
+# fmt: off
+_SCENES = (
+    "Harbour at dawn", "旧城屋顶", "Night train, third carriage",
+    "雨中的茶馆", "Salt flats", "地下印刷厂",
+)
+_PROPS = (
+    "brass telescope", "纸灯笼", "wet umbrella", "录音机",
+    "half a letter", "铜钥匙", "paper boat", "旧地图",
+)
+# fmt: on
 _ENGLISH = (
     "[{0}] walks slowly towards the window while the camera drifts in from the left, rain on the glass.",
     'A wide shot: [{0}] and [{1}] stand apart on the quay; "We leave with the tide," one of them says.',
@@ -38,7 +46,7 @@ _NOTES = (
 
 def storyboard(segments: int) -> bytes:
     """The bytes of a file with so many segments; 10,000 are about 6 MB."""
-    dice = random.Random(2026)  # noqa: S311 - the same content on every machine is the point
+    dice = random.Random(2026)  # the same content on every machine
     value = {
         "metadata": {"title": "The Lamplighter's Debt · 点灯人", "version": 3},
         "character_bible": [{"name": name, "id": handle} for name, handle in _CAST],

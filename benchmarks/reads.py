@@ -18,15 +18,22 @@ def benchmark(made: Stack, options: Options) -> None:
     statements = json.loads(made.python("-m", "benchmarks.statements", str(file)))
     with stack.at_work(made):
         with file.open("rb") as opened:
-            storyboard = made.http.post(made.address + api.STORYBOARDS, files={"file": opened}).json()
+            storyboard = made.http.post(
+                made.address + api.STORYBOARDS, files={"file": opened}
+            ).json()
         run = made.http.post(made.address + api.RUNS, json=api.dry_run_of(storyboard["id"])).json()
         wait_for_end(made, run)
         reads = api.reads(storyboard, run)
-        times = {name: [_milliseconds(made, path) for _ in range(options.rounds * _REPEATS)] for name, path in reads.items()}
+        times = {
+            name: [_milliseconds(made, path) for _ in range(options.rounds * _REPEATS)]
+            for name, path in reads.items()
+        }
     rows = [[name, spread(values, 1), str(statements[name])] for name, values in times.items()]
     body = table(["answer, 100 rows a page", "milliseconds", "queries"], rows)
     title = f"{made.database}, a run of {options.segments} tasks"
-    note = circumstances(f"median (least–most) of {options.rounds * _REPEATS} requests, one after the other")
+    note = circumstances(
+        f"median (least–most) of {options.rounds * _REPEATS} requests, one after the other"
+    )
     publish(f"reads {made.database}", title, body, note)
 
 

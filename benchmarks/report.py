@@ -27,7 +27,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)]
+    padded = [
+        cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)
+    ]
     return f"| {' | '.join(padded)} |"
 
 
@@ -43,10 +45,12 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 def circumstances(*facts: str) -> str:
     """Where, when and with what it was measured."""
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    machine = f"{cores} cores, {platform.machine()}, load average {load:.1f} at the end"
     python = f"Python {platform.python_version()}"
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     day = datetime.now(UTC).date()
-    return f"{day}, {os.cpu_count()} cores, {platform.machine()}; {', '.join(facts)}; {python}, {packages}."
+    return f"{day}, {machine}; {', '.join(facts)}; {python}, {packages}."
 
 
 def publish(name: str, title: str, body: str, note: str) -> None:
@@ -57,5 +61,7 @@ def publish(name: str, title: str, body: str, note: str) -> None:
     block = f"{begin}\n**{title}**\n\n{body}\n\n{note}\n{end}"
     marked = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not marked.search(text):
-        raise SystemExit(f"{README.name} has no place for {name}: put {begin} and {end} where it belongs.")
+        raise SystemExit(
+            f"{README.name} has no place for {name}: put {begin} and {end} where it belongs."
+        )
     README.write_text(marked.sub(lambda _: block, text), encoding="utf-8")

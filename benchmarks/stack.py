@@ -85,10 +85,13 @@ def at_work(stack: Stack) -> Iterator[None]:
     """With a web server and a worker, as they run in production."""
     port = _free_port()
     stack.address = f"http://127.0.0.1:{port}"
-    web = ["gunicorn", "--config", "python:cineflow.gunicorn", "cineflow.wsgi", "--bind", f"127.0.0.1:{port}"]
-    worker = ["celery", "-A", "cineflow.worker", "worker", "--pool", "threads", "--concurrency", "2"]
-    alone = ["--without-gossip", "--without-mingle", "--loglevel", "warning"]
-    with _process(stack, "web", web), _process(stack, "worker", [*worker, *alone]):
+    web = f"gunicorn --config python:cineflow.gunicorn cineflow.wsgi --bind 127.0.0.1:{port}"
+    worker = "celery -A cineflow.worker worker --pool threads --concurrency 2"
+    alone = "--without-gossip --without-mingle --loglevel warning"
+    with (
+        _process(stack, "web", web.split()),
+        _process(stack, "worker", f"{worker} {alone}".split()),
+    ):
         yield
 
 
@@ -96,7 +99,9 @@ def at_work(stack: Stack) -> Iterator[None]:
 def _process(stack: Stack, part: str, command: list[str]) -> Iterator[None]:
     log = stack.folder / f"{part}.log"
     with log.open("wb") as out:
-        process = start([sys.executable, "-m", *command], cwd=ROOT, env=stack.env, stdout=out, stderr=out)
+        process = start(
+            [sys.executable, "-m", *command], cwd=ROOT, env=stack.env, stdout=out, stderr=out
+        )
     stack.parents[part] = process.pid
     try:
         wait_until(lambda: _is_up(stack, part), process, log=log, seconds=_START_SECONDS)

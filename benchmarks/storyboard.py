@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
@@ -55,7 +55,9 @@ def benchmark(made: Stack, options: Options) -> None:
 
 def one_round(made: Stack, raw: bytes) -> dict[str, Cost]:
     costs = {phase: Cost() for phase in PHASES}
-    form = requests.Request("POST", made.address + api.STORYBOARDS, files={"file": ("film.json", raw)})
+    form = requests.Request(
+        "POST", made.address + api.STORYBOARDS, files={"file": ("film.json", raw)}
+    )
     upload = made.http.prepare_request(form)
     with _measured(made, costs["upload"]):
         storyboard = _answer(made.http.send(upload))
@@ -97,24 +99,21 @@ def _measured(made: Stack, cost: Cost) -> Iterator[None]:
 
 
 def _table(rounds: Sequence[Round], statements: Mapping[str, int], *, compared: bool) -> str:
-    head = ["phase", "seconds", "predecessor", "ratio", "CPU s web", "worker", "database"]
-    head += ["peak MB web", "worker", "statements"]
-    rows = []
-    for phase in PHASES:
-        costs = [costs[phase] for costs in rounds]
-        seconds = [cost.seconds for cost in costs]
-        before = PREDECESSOR[phase] if compared else None
-        rows.append([
-            *(phase, spread(seconds), f"{before:.2f}" if before else "", f"{median(seconds) / before:.2f}" if before else ""),
-            *(_median(costs, lambda cost, part=part: cost.cpu.get(part, 0.0), 2) for part in PARTS),
-            *(_median(costs, lambda cost, part=part: cost.peak.get(part, 0.0), 0) for part in ("web", "worker")),
-            str(statements[phase]),
-        ])
-    return table(head, rows)
+    head = ["phase", "seconds", *(["predecessor", "ratio"] if compared else [])]
+    head += ["CPU s web", "worker", "database", "peak MB web", "worker", "statements"]
+    return table(head, [_row(phase, rounds, statements, compared) for phase in PHASES])
 
 
-def _median(costs: Sequence[Cost], of: Callable[[Cost], float], digits: int) -> str:
-    return f"{median(map(of, costs)):.{digits}f}"
+def _row(
+    phase: str, rounds: Sequence[Round], statements: Mapping[str, int], compared: bool
+) -> list[str]:
+    costs = [costs[phase] for costs in rounds]
+    seconds = [cost.seconds for cost in costs]
+    before = PREDECESSOR[phase]
+    ratio = [f"{before:.2f}", f"{median(seconds) / before:.2f}"] if compared else []
+    cpu = [f"{median(cost.cpu[part] for cost in costs):.2f}" for part in PARTS]
+    peaks = [f"{median(cost.peak[part] for cost in costs):.0f}" for part in ("web", "worker")]
+    return [phase, spread(seconds), *ratio, *cpu, *peaks, str(statements[phase])]
 
 
 if __name__ == "__main__":

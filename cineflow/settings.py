@@ -15,7 +15,9 @@ environ.Env.read_env(BASE_DIR / ".env")
 # ---- where things lie ------------------------------------------------------------------------
 DATA_DIR = Path(env.str("CINEFLOW_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
-OUTPUT_ROOTS = [Path(root).resolve() for root in env.list("OUTPUT_ROOTS", default=[])] or [DATA_DIR / "output"]
+OUTPUT_ROOTS = [Path(root).resolve() for root in env.list("OUTPUT_ROOTS", default=[])] or [
+    DATA_DIR / "output"
+]
 
 # ---- the web server --------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
@@ -96,7 +98,11 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
 ]
 # A JSON body is small (storyboards come as files, which do not count here).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
@@ -132,7 +138,14 @@ CORS_ALLOW_ALL_ORIGINS = "*" in _origins
 CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in _origins if origin != "*"]
 CORS_URLS_REGEX = r"^/(api|uploads)/.*$"
 CORS_ALLOW_METHODS = ["GET", "POST", "PATCH", "DELETE"]
-CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id"]
+CORS_ALLOW_HEADERS = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "last-event-id",
+]
 CORS_EXPOSE_HEADERS = ["etag", "location", "retry-after"]
 CORS_PREFLIGHT_MAX_AGE = 600
 
@@ -146,7 +159,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["cineflow.api.bodies.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "cineflow.api.negotiation.AlwaysJSON",
     "DEFAULT_PAGINATION_CLASS": "cineflow.api.pagination.PagePagination",
-    "DEFAULT_FILTER_BACKENDS": ["cineflow.api.filters.StrictFilterBackend", "cineflow.api.sorting.SortBackend"],
+    "DEFAULT_FILTER_BACKENDS": [
+        "cineflow.api.filters.StrictFilterBackend",
+        "cineflow.api.sorting.SortBackend",
+    ],
     "DEFAULT_SCHEMA_CLASS": "cineflow.api.schema.Schema",
     "EXCEPTION_HANDLER": "cineflow.api.errors.handle",
     "DEFAULT_METADATA_CLASS": None,
@@ -200,7 +216,10 @@ MAX_CONCURRENT_TASKS = env.int("MAX_CONCURRENT_TASKS", default=1000)
 
 # ---- the engine's own rhythm: data, so that a test can run it in seconds ------------------------
 SWEEP_INTERVAL_SECONDS = env.float("SWEEP_INTERVAL_SECONDS", default=1.0)
-POLL_LEASE_SECONDS = env.float("POLL_LEASE_SECONDS", default=30.0)
+# Longer than the slowest answer may take: else a batch is claimed by another before its results are written.
+POLL_LEASE_SECONDS = env.float(
+    "POLL_LEASE_SECONDS", default=max(30.0, API_REQUEST_TIMEOUT_SECONDS + 10.0)
+)
 SUBMIT_LEASE_SECONDS = env.float("SUBMIT_LEASE_SECONDS", default=2 * API_REQUEST_TIMEOUT_SECONDS)
 DOWNLOAD_LEASE_SECONDS = env.float("DOWNLOAD_LEASE_SECONDS", default=30.0)
 # Over so long an account's `max_per_minute` is counted; anything but a minute is for tests.
@@ -209,8 +228,12 @@ SEND_WITHIN_SECONDS = env.float("SEND_WITHIN_SECONDS", default=5.0)
 RETRY_BACKOFF_SECONDS = env.float("RETRY_BACKOFF_SECONDS", default=5.0)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", default=5)
 # After a lost answer: seconds after the submit at which its job is looked for, or the submit is sent again.
-LOOK_UP_DELAYS = [float(seconds) for seconds in env.list("LOOK_UP_DELAYS", default=["15", "60", "300"])]
-RESEND_DELAYS = [float(seconds) for seconds in env.list("RESEND_DELAYS", default=["5", "15", "60", "300", "900"])]
+LOOK_UP_DELAYS = [
+    float(seconds) for seconds in env.list("LOOK_UP_DELAYS", default=["15", "60", "300"])
+]
+RESEND_DELAYS = [
+    float(seconds) for seconds in env.list("RESEND_DELAYS", default=["5", "15", "60", "300", "900"])
+]
 BREAKER_SECONDS = env.float("BREAKER_SECONDS", default=30.0)
 DISK_FULL_WAIT_SECONDS = env.float("DISK_FULL_WAIT_SECONDS", default=30.0)
 SENDERS = env.int("SENDERS", default=32)
@@ -224,5 +247,8 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     # Each 4xx would be a warning line; the access log has them already.
-    "loggers": {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

@@ -56,7 +56,9 @@ class HttpCall:
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: Any = None
     form: Mapping[str, str] | None = None
-    files: Mapping[str, tuple[str, bytes, str]] | None = field(default=None, repr=False)  # field: (name, bytes, type)
+    files: Mapping[str, tuple[str, bytes, str]] | None = field(
+        default=None, repr=False
+    )  # field: (name, bytes, type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,9 @@ class Adapter(Protocol):
         """Raises `UnexpectedReply` for a state that it does not know."""
         ...
 
-    def fetch(self, account: Account, job_id: str, output: Mapping[str, Any]) -> HttpCall | RenderLocally: ...
+    def fetch(
+        self, account: Account, job_id: str, output: Mapping[str, Any]
+    ) -> HttpCall | RenderLocally: ...
 
     def look_up(self, account: Account, page: str | None) -> HttpCall | None:
         """List the account's jobs, newest first; None where the dialect has no list."""
@@ -220,5 +224,13 @@ class Renderer(Protocol):
     """Draws a take on this machine; raises `RenderError`."""
 
     def __call__(
-        self, *, prompt: str, segment_index: int, take: int, resolution: str, seconds: int, target: Path, timeout: float
+        self,
+        *,
+        prompt: str,
+        segment_index: int,
+        take: int,
+        resolution: str,
+        seconds: int,
+        target: Path,
+        timeout: float,
     ) -> None: ...

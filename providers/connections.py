@@ -93,8 +93,16 @@ class Wire(HTTPAdapter):
         )
         return self._answer
 
-    def chunks(self, response: requests.Response, *, decode: bool) -> Iterator[bytes]:
-        yield from response.raw.stream(CHUNK, decode_content=decode)
+    def chunks(self, answer: requests.Response) -> Iterator[bytes]:
+        """The body as its server meant it, decompressed."""
+        return self._whole(answer.raw.stream(CHUNK, decode_content=True))
+
+    def raw_chunks(self, answer: requests.Response) -> Iterator[bytes]:
+        """The body as it comes: a slow one in small pieces."""
+        return self._whole(iter(partial(answer.raw.read1, CHUNK, decode_content=False), b""))
+
+    def _whole(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        yield from chunks
         if self.cut:
             # A body without a declared length seems to end well when it is cut.
             raise TimeoutError
@@ -134,7 +142,7 @@ class Wire(HTTPAdapter):
         if self._timer:
             self._timer.cancel()
             self._timer.join()
-        if self._answer:
+        if self._answer is not None:  # an error is false
             self._answer.close()
         if self._pool:
             self._pool.close()  # the adapter's close() leaves that to the garbage collector

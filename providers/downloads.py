@@ -164,7 +164,7 @@ class _Transfer:
         self._validator = ""
 
     def _receive(self, wire: Wire, answer: requests.Response) -> None:
-        chunks = wire.chunks(answer, decode=False)
+        chunks = wire.raw_chunks(answer)
         while chunk := self._read(chunks):
             self._file.write(chunk)
             self._hash.update(chunk)

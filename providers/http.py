@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 
 from providers.base import HttpAnswer, HttpCall
-from providers.connections import WIRE_ERRORS, Wire, prepare, reason
+from providers.connections import WIRE_ERRORS, TooLate, Wire, prepare, reason
 from providers.downloads import Downloaded, DownloadError, Order, download
 from providers.errors import Code, Failure
 from providers.polls import MAX_ANSWER, PollClient
@@ -27,9 +27,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Surely nothing arrived: no connection came about, so not a byte was written."""
+    """Surely nothing arrived: no connection came about, so not a byte was written.
+
+    `too_late`: one did come about, after `send_by`; nothing is wrong with the provider.
+    """
 
     failure: Failure
+    too_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +91,12 @@ class Transport:
             if wire.opened:
                 return SentNoAnswer(self._lost(wire, error))
             message = f"Could not connect: {reason(error)}."
-            return NotSent(Failure(Code.DEPENDENCY_ERROR, message))
+            late = isinstance(error, TooLate)
+            return NotSent(Failure(Code.DEPENDENCY_ERROR, message), too_late=late)
 
     def _read(self, wire: Wire, answer: requests.Response) -> HttpAnswer | SentNoAnswer:
         body = bytearray()
-        for chunk in wire.chunks(answer, decode=True):
+        for chunk in wire.chunks(answer):
             body += chunk
             if len(body) > MAX_ANSWER:
                 message = "The answer is too long to be one."

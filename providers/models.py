@@ -27,24 +27,34 @@ class Provider(models.Model):
     id = models.SlugField(primary_key=True, max_length=64)
     display_name = models.CharField(max_length=255)
     enabled = models.BooleanField(default=True)
-    priority = models.PositiveSmallIntegerField(default=50, validators=_RANK, help_text="Lower is asked first.")
+    priority = models.PositiveSmallIntegerField(
+        default=50, validators=_RANK, help_text="Lower is asked first."
+    )
     weight = models.PositiveSmallIntegerField(default=10, validators=_RANK)
     supports_image_to_video = models.BooleanField(default=True)
     supported_durations = models.JSONField(default=list)
     supported_resolutions = models.JSONField(default=list)
     supports_pro = models.BooleanField(default=True)
     recovery = models.CharField(
-        max_length=16, choices=Recovery.choices, default=Recovery.NONE, help_text="After a submit without an answer."
+        max_length=16,
+        choices=Recovery.choices,
+        default=Recovery.NONE,
+        help_text="After a submit without an answer.",
     )
     can_cancel = models.BooleanField(default=False, help_text="Takes a cancel of a running job.")
     max_in_flight = models.PositiveIntegerField(
         null=True, blank=True, help_text="Unfinished jobs at once; empty: no limit."
     )
-    max_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Submits a minute; empty: no limit.")
-    not_before = models.DateTimeField(null=True, blank=True, help_text="No submit to this account before this time.")
+    max_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Submits a minute; empty: no limit."
+    )
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="No submit to this account before this time."
+    )
     hold_reason = models.CharField(max_length=255, blank=True, help_text="Why the account is held.")
     trips = models.PositiveSmallIntegerField(
-        default=0, help_text="Failures in a row that opened the breaker; while above 0, one submit at a time is let through."
+        default=0,
+        help_text="Failures in a row that opened the breaker. Above 0, one submit at a time goes through.",
     )
 
     class Meta:
@@ -88,17 +98,27 @@ class ProviderModel(models.Model):
         max_digits=10, decimal_places=4, null=True, blank=True, help_text="US dollars."
     )
     price_as_of = models.DateField(null=True, blank=True)
-    retired_at = models.DateField(null=True, blank=True, help_text="The vendor ends the model on this day.")
-    not_before = models.DateTimeField(null=True, blank=True, help_text="No submit to this model before this time.")
+    retired_at = models.DateField(
+        null=True, blank=True, help_text="The vendor ends the model on this day."
+    )
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="No submit to this model before this time."
+    )
     hold_reason = models.CharField(max_length=255, blank=True, help_text="Why the model is held.")
-    trips = models.PositiveSmallIntegerField(default=0, help_text="As the provider's, for this model alone.")
+    trips = models.PositiveSmallIntegerField(
+        default=0, help_text="As the provider's, for this model alone."
+    )
     poll_initial_wait_seconds = models.FloatField(null=True, blank=True)
     poll_interval_seconds = models.FloatField(null=True, blank=True)
     max_poll_seconds = models.FloatField(null=True, blank=True)
 
     class Meta:
         ordering = ["provider", "name"]
-        constraints = [models.UniqueConstraint(fields=["provider", "name"], name="provider_model_name_is_unique")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "name"], name="provider_model_name_is_unique"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider_id} {self.name}"
@@ -108,12 +128,16 @@ class Route(models.Model):
     """A model may be made by this provider's model; `position` orders those of one provider."""
 
     model = models.ForeignKey(VideoModel, on_delete=models.CASCADE, related_name="routes")
-    provider_model = models.ForeignKey(ProviderModel, on_delete=models.CASCADE, related_name="routes")
+    provider_model = models.ForeignKey(
+        ProviderModel, on_delete=models.CASCADE, related_name="routes"
+    )
     position = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         ordering = ["position", "id"]
-        constraints = [models.UniqueConstraint(fields=["model", "provider_model"], name="route_is_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "provider_model"], name="route_is_unique")
+        ]
 
     def __str__(self) -> str:
         return f"{self.model_id} by {self.provider_model}"

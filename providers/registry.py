@@ -67,7 +67,7 @@ def missing(provider_id: str) -> str:
     ours = account(provider_id)
     if ours.dialect not in _ADAPTERS:
         return _no_adapter(provider_id, ours.dialect, vendor)
-    if not _is_web_address(ours.base_url):
+    if not _host(ours.base_url):
         return f"set {vendor.variables}_BASE_URL to an address that begins with http(s)://"
     return "" if ours.key else f"set {vendor.variables}_API_KEY"
 
@@ -75,7 +75,7 @@ def missing(provider_id: str) -> str:
 def is_vendor_base_url(provider_id: str) -> bool:
     """Whether calls go to the vendor itself: there, a retired model is dead."""
     vendor = _VENDORS.get(provider_id)
-    host = urlsplit(account(provider_id).base_url).hostname or ""
+    host = _host(account(provider_id).base_url)
     return vendor is not None and (host == vendor.host or host.endswith("." + vendor.host))
 
 
@@ -86,9 +86,10 @@ def _no_adapter(provider_id: str, dialect: str, vendor: _Vendor) -> str:
     return f"set {vendor.variables}_DIALECT to one of: {known}"
 
 
-def _is_web_address(url: str) -> bool:
+def _host(url: str) -> str:
+    """Empty when it is no web address."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+        return ""
+    return (parts.hostname or "") if parts.scheme in ("http", "https") else ""

@@ -24,13 +24,10 @@ class Load:
 
     def add(self, provider_id: str, model: str) -> None:
         """One more submit."""
-        for counts, key in (
-            (self.in_flight, provider_id),
-            (self.last_minute, provider_id),
-            (self.sending, provider_id),
-            (self.sending, (provider_id, model)),
-        ):
-            counts[key] = counts.get(key, 0) + 1  # type: ignore[index,call-overload,attr-defined]
+        self.in_flight[provider_id] = self.in_flight.get(provider_id, 0) + 1
+        self.last_minute[provider_id] = self.last_minute.get(provider_id, 0) + 1
+        for key in (provider_id, (provider_id, model)):
+            self.sending[key] = self.sending.get(key, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)

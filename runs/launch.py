@@ -1,27 +1,23 @@
 """Freezing: chosen segments × takes of a storyboard become the tasks of a run; one task is frozen anew for a retry."""
 
 import bisect
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection, transaction
 
-from cineflow.core import ids
+from cineflow.core import garbage, ids
 from cineflow.core.bulk import insert
 from cineflow.core.errors import Conflict, Invalid, NotFound, Problem, problem
 from providers.models import Provider, VideoModel
 from runs import lifecycle, outputs
+from runs.freezing import Facts, facts_of, freeze, thawed
 from runs.models import ACTIVE, Attempt, Event, Phase, Run, Status, Step, Task
-from runs.prompt import full_prompt
-from storyboards.models import Segment, Storyboard
+from storyboards.models import Storyboard
 
 MAX_RANGE_LENGTH = 20_000
 _PART = re.compile(r"\s*([0-9]{1,18})\s*(?:-\s*([0-9]{1,18})\s*)?", re.ASCII)
@@ -47,6 +43,7 @@ class RunConfig:
 # ---- a run -------------------------------------------------------------------------------------
 
 
+@garbage.left_alone()
 def create_run(config: RunConfig, *, now: datetime) -> Run:
     """Snapshot, prompt and fingerprint once per segment, rows in bulk; all of it or nothing."""
     with transaction.atomic():
@@ -58,17 +55,14 @@ def create_run(config: RunConfig, *, now: datetime) -> Run:
         run = _new_run(config, storyboard, now, total=len(segments) * config.gen_count)
         run.save(force_insert=True)
         insert(Task, _TASK_COLUMNS, _task_rows(run, segments))
-        insert(
-            Event,
-            _EVENT_COLUMNS,
-            [(run.pk, 1, None, None, now, "created", "", Status.QUEUED, _summary(run))],
-        )
+        created = (run.pk, 1, None, None, now, "created", "", Status.QUEUED, _summary(run))
+        insert(Event, lifecycle.EVENT_COLUMNS, [created])
         if not run.force and not run.dry_run:
             _mark_reusable(run)
     return run
 
 
-def _checked(config: RunConfig, storyboard: Storyboard) -> list[Segment]:
+def _checked(config: RunConfig, storyboard: Storyboard) -> list[Facts]:
     """The chosen segments, or every problem of the request at once."""
     problems: list[Problem] = []
     if not VideoModel.objects.filter(pk=config.model_id, enabled=True).exists():
@@ -133,7 +127,7 @@ def _bad_part(part: str, what: str) -> Problem:
     return problem(["range"], f"The part '{part.strip()[:40]}' {what}.")
 
 
-def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Segment]:
+def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Facts]:
     wanted = _merged(spans)
     starts = [start for start, _ in wanted]
 
@@ -141,11 +135,8 @@ def _selected(storyboard: Storyboard, spans: list[tuple[int, int]]) -> list[Segm
         at = bisect.bisect_right(starts, index) - 1
         return at >= 0 and index <= wanted[at][1]
 
-    return [
-        segment
-        for segment in storyboard.segments.order_by("segment_index")
-        if is_wanted(segment.segment_index)
-    ]
+    chosen = facts_of(storyboard.segments.order_by("segment_index"))
+    return [facts for facts in chosen if is_wanted(facts.segment_index)]
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -189,81 +180,36 @@ def _summary(run: Run) -> str:
 
 # ---- a task ------------------------------------------------------------------------------------
 
-_EVENT_COLUMNS = "run number task attempt_number at kind before after why".split()
-# Every column that may not be null: bulk inserts know no defaults.
+# fmt: off
 _TASK_COLUMNS = (
-    "id run segment_uuid segment_index take snapshot full_prompt fingerprint status step due_at fence "
-    "waiting_reason attempt_count tries errors_in_a_row crashes failed_providers provider_id "
-    "provider_model_id error_code error_msg possibly_billed created_at updated_at"
-).split()
+    "id", "run", "segment_uuid", "segment_index", "take",
+    "snapshot", "full_prompt", "fingerprint",
+    "status", "step", "due_at", "fence", "waiting_reason", "attempt_count", "tries", "errors_in_a_row",
+    "crashes",
+    "failed_providers", "provider_id", "provider_model_id", "error_code", "error_msg", "possibly_billed",
+    "created_at", "updated_at",
+)
+# fmt: on
 
 
-def _task_rows(run: Run, segments: Sequence[Segment]) -> Iterator[tuple[object, ...]]:
+_NONE_FAILED: list[str] = []  # one object for all rows, which is written as JSON once
+
+
+def _task_rows(run: Run, segments: Sequence[Facts]) -> Iterator[tuple[object, ...]]:
     step = Step.CHECK if run.dry_run else Step.SUBMIT
     now = run.created_at
-    waiting = (Status.QUEUED, step, now, 0, "", 0, 0, 0, 0, [], "", "", "", "", False, now, now)
     for segment in segments:
         frozen = freeze(segment)
-        known = (segment.pk, segment.segment_index)
         for take in range(1, run.gen_count + 1):
-            made = (take, frozen.snapshot, frozen.prompt, frozen.fingerprint(run, take))
-            yield (ids.new_id(), run.pk, *known, *made, *waiting)
-
-
-@dataclass(frozen=True, slots=True)
-class Frozen:
-    """A segment as a task keeps it."""
-
-    snapshot: dict[str, Any]
-    prompt: str
-    image: str | None
-
-    def fingerprint(self, run: Run, take: int) -> str:
-        """Of everything that decides how the take looks: the key under which it is found again."""
-        facts = [
-            *(
-                run.model_id,
-                self.prompt,
-                self.snapshot["duration_seconds"],
-                self.snapshot["resolution"],
-            ),
-            *(self.snapshot["is_pro"], self.image),
-            *(run.provider_id if run.routing_strategy == "manual" else None, take),
-        ]
-        return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()
-
-
-def freeze(segment: Segment) -> Frozen:
-    snapshot = {
-        "id": segment.public_id,
-        "segment_index": segment.segment_index,
-        "prompt_text": segment.prompt_text,
-        "image_url": segment.image_url,
-        "asset": segment.asset,
-        "is_pro": segment.is_pro,
-        "duration_seconds": segment.duration_seconds,
-        "resolution": segment.resolution,
-        "director_intent": segment.director_intent,
-    }
-    prompt = full_prompt(segment.prompt_text, segment.asset, segment.director_intent)
-    return Frozen(snapshot, prompt, _image_identity(segment.image_url))
-
-
-def _image_identity(image_url: str | None) -> str | None:
-    """What the picture is: the hash of one that we hold, the address of one that we do not."""
-    if image_url is None or not image_url.startswith("/uploads/"):
-        return image_url
-    return _upload_hash(str(settings.DATA_DIR), image_url)
-
-
-@lru_cache(maxsize=4096)
-def _upload_hash(data_dir: str, image_url: str) -> str:
-    # An upload never changes under its name, so its hash may be kept.
-    try:
-        with outputs.absolute(image_url.lstrip("/")).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return image_url
+            # fmt: off
+            yield (
+                ids.new_id(), run.pk, segment.id, segment.segment_index, take,
+                frozen.snapshot, frozen.prompt, frozen.fingerprint(run, take),
+                Status.QUEUED, step, now, 0, "", 0, 0, 0, 0,
+                _NONE_FAILED, "", "", "", "", False,
+                now, now,
+            )
+            # fmt: on
 
 
 # One query for the whole run: the newest stored take of the same fingerprint, of tasks that are completed.
@@ -327,17 +273,10 @@ def _restart(run: Run, task: Task, attempt: Attempt | None) -> dict[str, Any]:
         return {
             "step": Step.ASK_ONCE,
             "why": "retry: the timed-out job is asked once more",
-            **_thawed(run, task),
         }
     why = "retry: submitted again by a person's decision" if task.possibly_billed else "retry"
-    return {"step": Step.CHECK if run.dry_run else Step.SUBMIT, "why": why, **_thawed(run, task)}
-
-
-def _thawed(run: Run, task: Task) -> dict[str, Any]:
-    """The segment as it is now; its snapshot when it is gone."""
-    segment = Segment.objects.filter(pk=task.segment_uuid).first()
-    if segment is None:
-        return {}
-    frozen = freeze(segment)
-    values = {"snapshot": frozen.snapshot, "full_prompt": frozen.prompt}
-    return {"values": {**values, "fingerprint": frozen.fingerprint(run, task.take)}}
+    return {
+        "step": Step.CHECK if run.dry_run else Step.SUBMIT,
+        "why": why,
+        "values": thawed(run, task),
+    }

@@ -27,7 +27,7 @@ COUNTED = (
     Status.DOWNLOAD_FAILED,
     Status.CANCELED,
 )
-_EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
+EVENT_COLUMNS = ("run", "number", "task", "attempt_number", "at", "kind", "before", "after", "why")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,20 @@ def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> 
     return sorted(rows, key=lambda task: (task.due_at, task.segment_index, task.take))
 
 
+_NEXT_RUN = """
+SELECT run_id FROM runs_task
+WHERE step = %s AND NOT (step = '') AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
+ORDER BY due_at LIMIT 1
+"""
+
+
 def next_run(step: Step, *, now: datetime) -> UUID | None:
     """The run whose task has been due at this step for the longest time."""
-    return _due(step, now).order_by("due_at").values_list("run_id", flat=True).first()
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_RUN, [step, moment, moment])
+        row = cursor.fetchone()
+    return row and (row[0] if isinstance(row[0], UUID) else UUID(row[0]))
 
 
 def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
@@ -242,7 +253,7 @@ def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None
         )
         _count(run, move.task.status, -1)
         _count(run, move.after, 1)
-    insert(Event, _EVENT_COLUMNS, rows)
+    insert(Event, EVENT_COLUMNS, rows)
     for run in runs.values():
         save_counts(run, now)
 
@@ -364,7 +375,7 @@ def set_paused(run_id: UUID, *, paused: bool, now: datetime) -> None:
         word = "paused" if paused else "resumed"
         insert(
             Event,
-            _EVENT_COLUMNS,
+            EVENT_COLUMNS,
             [(run_id, run.event_count, None, None, now, word, "", run.status, "")],
         )
         paused_at = now if paused else None
@@ -409,9 +420,17 @@ def restart(
     after = Status.QUEUED if step in (Step.CHECK, Step.SUBMIT) else Status.RUNNING
     written: dict[str, Any] = {
         **NO_ERROR,
-        **{"step": step, "due_at": now, "cancel_requested_at": None, "finished_at": None},
-        **{"fence": task.fence + 1, "tries": 0, "errors_in_a_row": 0, "failed_providers": []},
-        **{"progress": None, "reuse_of": None, "crashes": 0},
+        "step": step,
+        "due_at": now,
+        "cancel_requested_at": None,
+        "finished_at": None,
+        "fence": task.fence + 1,
+        "tries": 0,
+        "errors_in_a_row": 0,
+        "failed_providers": [],
+        "progress": None,
+        "reuse_of": None,
+        "crashes": 0,
         **(values or {}),
     }
     if attempt is None:

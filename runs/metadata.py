@@ -93,16 +93,12 @@ def _cost(attempts: list[Attempt]) -> dict[str, Any]:
 
 def _older_names(task: Task) -> dict[str, Any]:
     """The same facts under the names that older clients read."""
-    local = {"completed": "completed", "failed": "failed", "download_failed": "download_failed"}
+    fetched = {"download_failed": "failed"}.get(task.status)
     return {
         "version_index": task.take,
         "local_task_id": task.public_id,
-        "local_status": local.get(task.status, task.status),
-        "download_status": "success"
-        if task.video_id
-        else "failed"
-        if task.status == "download_failed"
-        else None,
+        "local_status": task.status,
+        "download_status": "success" if task.video_id else fetched,
     }
 
 

@@ -164,7 +164,7 @@ class Task(models.Model):
         default=0, help_text="Of polls or downloads."
     )
     crashes = models.PositiveSmallIntegerField(
-        default=0, help_text="Workers that died over it since it last got on."
+        default=0, db_default=0, help_text="Workers that died over it since it last got on."
     )
     failed_providers = models.JSONField(default=list, help_text="Not asked again until a retry.")
     provider_id = models.CharField(max_length=64, blank=True)
@@ -177,11 +177,22 @@ class Task(models.Model):
     error_msg = models.TextField(blank=True)
     retryable = models.BooleanField(null=True, blank=True)
     possibly_billed = models.BooleanField(default=False)
+    # Indexed below, and only where it is set: most tasks are written several times before that, or without.
     video = models.ForeignKey(
-        "VideoFile", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        "VideoFile",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
     )
     reuse_of = models.ForeignKey(
-        "VideoFile", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        "VideoFile",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
     )
 
     created_at = models.DateTimeField(default=timezone.now)
@@ -216,6 +227,10 @@ class Task(models.Model):
             models.Index(fields=["run", "status"], name="task_run_status"),
             models.Index(
                 fields=["fingerprint"], condition=Q(video__isnull=False), name="task_reusable"
+            ),
+            models.Index(fields=["video"], condition=Q(video__isnull=False), name="task_video"),
+            models.Index(
+                fields=["reuse_of"], condition=Q(reuse_of__isnull=False), name="task_reuse_of"
             ),
             models.Index(fields=["segment_uuid"], name="task_segment"),
             # What an operator looks for among a million: few rows, so small indexes.

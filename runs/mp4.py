@@ -27,7 +27,7 @@ def read(path: Path) -> Facts:
     """Raises `NotAVideo` unless the file is whole, starts as an MP4 does and has a picture track."""
     with path.open("rb") as file:
         size = path.stat().st_size
-        boxes = {}
+        boxes: dict[bytes, tuple[int, int]] = {}
         for kind, start, end in _boxes(file, 0, size):
             boxes.setdefault(kind, (start, end))
         if next(iter(boxes), b"") != b"ftyp":

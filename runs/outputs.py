@@ -4,11 +4,12 @@
 """
 
 import hashlib
+import itertools
 import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from django.conf import settings
@@ -91,21 +92,33 @@ def place(file: Path, run_folder: str, name: str) -> str:
     A crash may have left this very file there already: then it is taken for what it is. Another
     file of that name is left alone, and ours gets a name beside it.
     """
+    path = _put(file, run_folder, name)
+    file.unlink()
+    return path
+
+
+def link_copy(source: str, run_folder: str, name: str) -> str:
+    """A stored file once more in another run's folder: a hard link where that works, else a copy."""
+    return _put(absolute(source), run_folder, name)
+
+
+def _put(file: Path, run_folder: str, name: str) -> str:
+    """Under the first name that is free, or that this very file has already."""
     with _open_folder(run_folder) as folder:
-        for candidate in _names(name):
-            if _link(file, folder, candidate) or _same(file, folder, candidate):
-                os.fsync(folder)
-                file.unlink()
-                return str(PurePosixPath(run_folder) / candidate)
-    raise AssertionError("unreachable: the names never end")
+        taken = next(
+            candidate
+            for candidate in _names(name)
+            if _link(file, folder, candidate) or _same(file, folder, candidate)
+        )
+        os.fsync(folder)
+    return str(PurePosixPath(run_folder) / taken)
 
 
 def _names(name: str) -> Iterator[str]:
+    """Without an end: `a.mp4`, `a-2.mp4`, `a-3.mp4` …"""
     yield name
     stem = name.removesuffix(".mp4")
-    number = 1
-    while True:
-        number += 1
+    for number in itertools.count(2):
         yield f"{stem}-{number}.mp4"
 
 
@@ -133,10 +146,8 @@ def _copy(file: Path, folder: int, name: str) -> bool:
     except FileExistsError:
         return False
     finally:
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(partial, dir_fd=folder)
-        except FileNotFoundError:
-            pass
     return True
 
 
@@ -153,18 +164,6 @@ def _digest(file: Path) -> bytes:
         return hashlib.file_digest(opened, "sha256").digest()
 
 
-def link_copy(source: str, run_folder: str, name: str) -> str:
-    """A stored file once more in another run's folder: a hard link where that works, else a copy."""
-    with _open_folder(run_folder) as folder:
-        for candidate in _names(name):
-            if _link(absolute(source), folder, candidate) or _same(
-                absolute(source), folder, candidate
-            ):
-                os.fsync(folder)
-                return str(PurePosixPath(run_folder) / candidate)
-    raise AssertionError("unreachable: the names never end")
-
-
 @contextmanager
 def _open_folder(run_folder: str) -> Iterator[int]:
     """The run's folder as a descriptor, made where it is missing, never through a link below its root."""
@@ -173,10 +172,8 @@ def _open_folder(run_folder: str) -> Iterator[int]:
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in parts:
-            try:
+            with suppress(FileExistsError):
                 os.mkdir(part, 0o750, dir_fd=descriptor)
-            except FileExistsError:
-                pass
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = inner
@@ -186,8 +183,10 @@ def _open_folder(run_folder: str) -> Iterator[int]:
 
 
 def _root_and_parts(run_folder: str) -> tuple[Path, tuple[str, ...]]:
-    for root in (Path(settings.DATA_DIR), *settings.OUTPUT_ROOTS):
-        folder = absolute(run_folder)
+    data = Path(settings.DATA_DIR)
+    folder = absolute(run_folder)
+    # The roots themselves may be links or mounts; nothing below them may. `output` is one, so it comes first.
+    for root in (data / "output", *settings.OUTPUT_ROOTS, data):
         if folder.is_relative_to(root):
             return root, folder.relative_to(root).parts
     raise PermissionError(f"{run_folder} lies below no output root any more; see OUTPUT_ROOTS")

@@ -10,7 +10,6 @@ from typing import Any
 # Dialogue is spoken, not shown: names inside quotes stay names.
 _QUOTED = r'"[^"]*"|“[^”]*”'
 _ID = re.compile(r"@[A-Za-z0-9_]+")
-_SPACES = re.compile(r"\s+")
 
 
 def full_prompt(
@@ -25,7 +24,7 @@ def full_prompt(
     if director_intent and director_intent.strip():
         parts.append(f"(Director Note: {director_intent})")
     spaced = _ID.sub(r" \g<0> ", " ".join(parts))
-    return _SPACES.sub(" ", spaced).strip()
+    return " ".join(spaced.split())
 
 
 def _setting(scene: str | None, props: Sequence[str]) -> str:

@@ -18,12 +18,14 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 
     class Meta:
         model = Run
-        fields = (
-            "id status total_tasks completed failed download_failed created_at storyboard_id "
-            "storyboard_name model_id dry_run queued running canceled started_at finished_at paused_at "
-            "routing_strategy provider_id gen_count concurrency range output_mode output_path force "
-            "waiting_reason"
-        ).split()
+        # fmt: off
+        fields = [
+            "id", "status", "total_tasks", "completed", "failed", "download_failed", "created_at",
+            "storyboard_id", "storyboard_name", "model_id", "dry_run", "queued", "running", "canceled",
+            "started_at", "finished_at", "paused_at", "routing_strategy", "provider_id", "gen_count",
+            "concurrency", "range", "output_mode", "output_path", "force", "waiting_reason",
+        ]
+        # fmt: on
 
     def get_storyboard_id(self, run: Run) -> str:
         return ids.show("sb", run.storyboard_uuid)

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from cineflow.core import clock
-from providers.http import PollClient, Transport
+from providers.http import PollClient, Proxies, Transport
 from runs.models import Heartbeat
 from runs.steps import check, download, poll, recover, reuse, submit
 
@@ -76,8 +76,9 @@ class Sweep:
     """All lanes of one process."""
 
     def __init__(self) -> None:
-        self.polls = PollClient()
-        transport = Transport(timeout=settings.API_REQUEST_TIMEOUT_SECONDS)
+        proxies = Proxies.from_environment(os.environ)
+        self.polls = PollClient(proxies=proxies, limit=poll.BATCH)
+        transport = Transport(timeout=settings.API_REQUEST_TIMEOUT_SECONDS, proxies=proxies)
         submitter, downloader = submit.Submitter(transport), download.Downloader(transport)
         self.lanes = [
             Lane("check", check.turn),

@@ -209,7 +209,7 @@ class DecisionsView(GenericAPIView[Attempt]):
 
     @extend_schema(operation_id="list_decisions", responses=DecisionSerializer(many=True))
     def get(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(decisions.open_decisions()))
+        page: Any = self.paginate_queryset(self.filter_queryset(decisions.open_decisions()))
         return self.get_paginated_response(DecisionSerializer(page, many=True).data)
 
 

@@ -52,7 +52,9 @@ class Segment(models.Model):
     class Meta:
         ordering = ["segment_index"]
         constraints = [
-            models.UniqueConstraint(fields=["storyboard", "segment_index"], name="segment_index_is_unique"),
+            models.UniqueConstraint(
+                fields=["storyboard", "segment_index"], name="segment_index_is_unique"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -43,10 +43,28 @@ class Worker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "celery", "-A", "cineflow.worker", "worker", "--pool", "threads"]
-        options = ["--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "info"]
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "cineflow.worker",
+            "worker",
+            "--pool",
+            "threads",
+        ]
+        options = [
+            "--concurrency",
+            "2",
+            "--without-gossip",
+            "--without-mingle",
+            "--loglevel",
+            "info",
+        ]
         with self.log.open("ab") as log:
-            self.process = start([*command, *options], cwd=ROOT, env=self.env, stdout=log, stderr=log)
+            self.process = start(
+                [*command, *options], cwd=ROOT, env=self.env, stdout=log, stderr=log
+            )
 
     def kill(self) -> None:
         """As the kernel does it: nothing is said, nothing is written."""

@@ -31,8 +31,14 @@ class AccessMiddleware:
         if settings.AUTH_TOKEN:
             if _is_guarded(path) and not (_has_token(request) or is_signed(request)):
                 return _unauthorized()
-        elif path.startswith("/api/") and request.method not in _SAFE_METHODS and _is_foreign(request):
-            return error_response(403, "Pages of other origins may not write here; see CORS_ALLOW_ORIGINS.")
+        elif (
+            path.startswith("/api/")
+            and request.method not in _SAFE_METHODS
+            and _is_foreign(request)
+        ):
+            return error_response(
+                403, "Pages of other origins may not write here; see CORS_ALLOW_ORIGINS."
+            )
         return None
 
 
@@ -51,7 +57,11 @@ def _has_token(request: HttpRequest) -> bool:
     # WSGI hands headers over as latin-1; the comparison is over the bytes that were sent.
     sent = given.strip().encode("latin-1", "replace")
     expected = settings.AUTH_TOKEN.encode()
-    return scheme.lower() == "bearer" and len(sent) <= MAX_TOKEN_BYTES and hmac.compare_digest(sent, expected)
+    return (
+        scheme.lower() == "bearer"
+        and len(sent) <= MAX_TOKEN_BYTES
+        and hmac.compare_digest(sent, expected)
+    )
 
 
 def _is_foreign(request: HttpRequest) -> bool:
@@ -62,7 +72,9 @@ def _is_foreign(request: HttpRequest) -> bool:
         parts = urlsplit(origin)
     except ValueError:
         return True
-    return parts.scheme not in ("http", "https") or parts.netloc.lower() != request.get_host().lower()
+    return (
+        parts.scheme not in ("http", "https") or parts.netloc.lower() != request.get_host().lower()
+    )
 
 
 def signed(path: str, *, now: float | None = None) -> str:
@@ -80,7 +92,12 @@ def signed(path: str, *, now: float | None = None) -> str:
 def is_signed(request: HttpRequest) -> bool:
     """A reading request whose query `signed` wrote, for this very path and not expired."""
     expires, signature = request.GET.get("expires", ""), request.GET.get("signature", "")
-    if request.method not in ("GET", "HEAD") or not expires.isascii() or not expires.isdecimal() or len(expires) > 12:
+    if (
+        request.method not in ("GET", "HEAD")
+        or not expires.isascii()
+        or not expires.isdecimal()
+        or len(expires) > 12
+    ):
         return False
     expected = _signature(request.path_info, int(expires))
     return constant_time_compare(signature, expected) and time.time() < int(expires)
@@ -88,4 +105,6 @@ def is_signed(request: HttpRequest) -> bool:
 
 def _signature(path: str, expires: int) -> str:
     # The token is part of the key: changing it ends every link that was handed out.
-    return Signer(key=settings.SECRET_KEY + settings.AUTH_TOKEN, salt="cineflow.link").signature(f"{path}?{expires}")
+    return Signer(key=settings.SECRET_KEY + settings.AUTH_TOKEN, salt="cineflow.link").signature(
+        f"{path}?{expires}"
+    )

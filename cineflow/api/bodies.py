@@ -5,7 +5,7 @@ from typing import IO, Any, TypeVar
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
@@ -23,15 +23,23 @@ class Body(BaseModel):
 BodyType = TypeVar("BodyType", bound=Body)
 
 
+def _request(parser_context: Mapping[str, Any] | None) -> Request:
+    """DRF always gives a parser its context; the base class merely allows for none."""
+    request: Request = (parser_context or {})["request"]
+    return request
+
+
 class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        assert parser_context is not None
         # `.body` and not the stream: it is where Django refuses a body that is too large for memory.
-        request: HttpRequest = parser_context["request"]._request
+        request = _request(parser_context)._request
         raw = request.body
         if len(raw) < int(request.META.get("CONTENT_LENGTH") or 0):
             # Nothing at all counts as `{}`, which starts a paid retry: not what a lost connection meant.
@@ -48,14 +56,17 @@ class UploadParser(MultiPartParser):
     """Multipart forms no larger than an upload may be; refuses by the declared length, before reading."""
 
     def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        assert parser_context is not None
-        refuse_too_large(int(parser_context["request"].META.get("CONTENT_LENGTH") or 0), stream)
+        length = int(_request(parser_context).META.get("CONTENT_LENGTH") or 0)
+        refuse_too_large(length, stream)
         return super().parse(stream, media_type, parser_context)
 
 
-_FORM_OVERHEAD = 64 * 1024
+FORM_OVERHEAD_BYTES = 64 * 1024  # of what a form has around its file
 _DRAIN_AT_MOST = 256 * 1024 * 1024
 
 
@@ -65,7 +76,7 @@ def refuse_too_large(length: int, stream: IO[bytes]) -> None:
     The body is read to its end and thrown away (up to a bound): a server that answers and hangs up
     in the middle of an upload gives its client a broken pipe instead of the answer.
     """
-    if length <= settings.MAX_UPLOAD_BYTES + _FORM_OVERHEAD:
+    if length <= settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD_BYTES:
         return
     left = min(length, _DRAIN_AT_MOST)
     while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
@@ -75,14 +86,16 @@ def refuse_too_large(length: int, stream: IO[bytes]) -> None:
 
 def uploaded_file(request: Request) -> "UploadedFile[Any]":
     """The file in the form's field `file`."""
-    form: Any = request.data  # a plain dict when nothing was sent, not even a content type
-    given: list[Any] = form.getlist("file") if form else []
+    form = request.data
+    given: list[Any] = form.getlist("file") if isinstance(form, MultiValueDict) else []
     if len(given) > 1:
         # All but one would be dropped silently.
-        raise Invalid([problem(["file"], f"Send one file; the form field 'file' stands {len(given)} times.")])
+        message = f"Send one file; the form field 'file' stands {len(given)} times."
+        raise Invalid([problem(["file"], message)])
     if not given or not isinstance(given[0], UploadedFile):
         holds = "a text value" if given else "nothing"
-        raise Invalid([problem(["file"], f"Send the file in the form field 'file'; it holds {holds}.", "missing")])
+        message = f"Send the file in the form field 'file'; it holds {holds}."
+        raise Invalid([problem(["file"], message, "missing")])
     found: UploadedFile[Any] = given[0]
     if (found.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise _too_large()
@@ -90,7 +103,9 @@ def uploaded_file(request: Request) -> "UploadedFile[Any]":
 
 
 def _too_large() -> PayloadTooLarge:
-    return PayloadTooLarge(f"The upload is larger than {settings.MAX_UPLOAD_BYTES} bytes (MAX_UPLOAD_BYTES).")
+    return PayloadTooLarge(
+        f"The upload is larger than {settings.MAX_UPLOAD_BYTES} bytes (MAX_UPLOAD_BYTES)."
+    )
 
 
 def read_body(

@@ -7,10 +7,10 @@ from typing import IO
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from cineflow.api.bodies import FORM_OVERHEAD_BYTES
 from cineflow.api.errors import error_response
 
 _IN_MEMORY_BYTES = 1_048_576
-_MULTIPART_OVERHEAD_BYTES = 65_536
 
 
 class ChunkedBodyMiddleware:
@@ -26,7 +26,7 @@ class ChunkedBodyMiddleware:
         if not _is_chunked(request):
             return self.get_response(request)
         with SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as body:
-            limit = settings.MAX_UPLOAD_BYTES + _MULTIPART_OVERHEAD_BYTES
+            limit = settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD_BYTES
             try:
                 size = _copy(request.META["wsgi.input"], body, limit)
             except Exception:  # noqa: BLE001 - what a broken chunk raises is the server's own affair

@@ -5,7 +5,12 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
+from django.core.exceptions import (
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
@@ -34,14 +39,20 @@ BY_STATUS = {
 }
 
 
-def envelope(status: int, message: str = "", *, code: str = "", details: Any = None) -> dict[str, Any]:
+def envelope(
+    status: int, message: str = "", *, code: str = "", details: Any = None
+) -> dict[str, Any]:
     """The body of an error answer."""
-    known_code, known_message = BY_STATUS.get(status, BY_STATUS[400] if status < 500 else BY_STATUS[500])
+    known_code, known_message = BY_STATUS.get(
+        status, BY_STATUS[400] if status < 500 else BY_STATUS[500]
+    )
     body: dict[str, Any] = {"code": code or known_code, "message": message or known_message}
     return body if details is None else {**body, "details": details}
 
 
-def error_response(status: int, message: str = "", *, code: str = "", details: Any = None) -> HttpResponse:
+def error_response(
+    status: int, message: str = "", *, code: str = "", details: Any = None
+) -> HttpResponse:
     """The same as a plain Django response, for what fails before or outside a DRF view."""
     body = envelope(status, message, code=code, details=details)
     return HttpResponse(json.dumps(body), status=status, content_type="application/json")
@@ -56,10 +67,11 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         case exceptions.ValidationError():
             return handle(Invalid(list(_flatten(error.get_full_details()))), context)
         case exceptions.MethodNotAllowed() | exceptions.UnsupportedMediaType():
-            allow = context["view"].headers if isinstance(error, exceptions.MethodNotAllowed) else {}
-            return Response(envelope(error.status_code, str(error.detail)), status=error.status_code, headers=allow)
+            # A 405 has to name the methods that there are.
+            is_method = isinstance(error, exceptions.MethodNotAllowed)
+            return _told(error, headers=context["view"].headers if is_method else {})
         case exceptions.APIException():
-            return Response(envelope(error.status_code, str(error.detail)), status=error.status_code)
+            return _told(error)
         case Http404():
             return Response(envelope(404), status=404)
         case RequestDataTooBig():
@@ -67,10 +79,15 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         case TooManyFieldsSent() | TooManyFilesSent() | SuspiciousOperation():
             return Response(envelope(400), status=400)
         case OperationalError() | InterfaceError():
-            logger.exception("the database did not answer")
+            logger.error("the database did not answer", exc_info=error)
             return Response(envelope(503), status=503, headers={"Retry-After": RETRY_AFTER})
         case _:
             return None
+
+
+def _told(error: exceptions.APIException, *, headers: dict[str, str] | None = None) -> Response:
+    body = envelope(error.status_code, str(error.detail))
+    return Response(body, status=error.status_code, headers=headers)
 
 
 def _flatten(details: Any, loc: tuple[str | int, ...] = ()) -> Iterator[Problem]:
@@ -109,7 +126,9 @@ class ErrorEnvelopeMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> None:
-        if isinstance(error, DatabaseError) and isinstance(error, OperationalError | InterfaceError):
+        if isinstance(error, DatabaseError) and isinstance(
+            error, OperationalError | InterfaceError
+        ):
             request.database_is_away = True  # type: ignore[attr-defined]
 
 

@@ -38,7 +38,9 @@ class StrictChoiceField(forms.CharField):
         if value is None:
             return None
         if value not in self.allowed:
-            raise forms.ValidationError(f"Must be one of: {', '.join(self.allowed)}.", code="invalid_choice")
+            raise forms.ValidationError(
+                f"Must be one of: {', '.join(self.allowed)}.", code="invalid_choice"
+            )
         return str(value)
 
 
@@ -62,9 +64,16 @@ class WholeNumberField(forms.CharField):
     def clean(self, value: Any) -> int | None:
         if value is None:
             return None
-        if value.isascii() and value.isdecimal() and len(value) <= 18 and self.least <= int(value) <= self.most:
+        if (
+            value.isascii()
+            and value.isdecimal()
+            and len(value) <= 18
+            and self.least <= int(value) <= self.most
+        ):
             return int(value)
-        raise forms.ValidationError(f"Must be a whole number from {self.least} to {self.most}.", code="invalid")
+        raise forms.ValidationError(
+            f"Must be a whole number from {self.least} to {self.most}.", code="invalid"
+        )
 
 
 class WholeNumberFilter(django_filters.Filter):

@@ -17,7 +17,9 @@ _MAX_DIGITS = 18
 
 
 class PagePagination(BasePagination):
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: APIView | None = None) -> list[Any]:
+    def paginate_queryset(  # type: ignore[override]  # our lists are querysets, all of them
+        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+    ) -> list[Any]:
         self.page, self.page_size = read_page(request)
         self.total = queryset.count()
         start = (self.page - 1) * self.page_size
@@ -25,7 +27,9 @@ class PagePagination(BasePagination):
         return list(queryset[start : start + self.page_size]) if start < self.total else []
 
     def get_paginated_response(self, data: Any) -> Response:
-        return Response({"items": data, "page": self.page, "page_size": self.page_size, "total": self.total})
+        return Response(
+            {"items": data, "page": self.page, "page_size": self.page_size, "total": self.total}
+        )
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         whole = {"type": "integer", "minimum": 1}
@@ -43,7 +47,12 @@ class PagePagination(BasePagination):
             _parameter("page", {"type": "integer", "minimum": 1, "default": 1}),
             _parameter(
                 "page_size",
-                {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
+                {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": MAX_PAGE_SIZE,
+                    "default": DEFAULT_PAGE_SIZE,
+                },
             ),
         ]
 
@@ -61,7 +70,9 @@ def read_page(request: Request) -> tuple[int, int]:
     return page, page_size
 
 
-def _whole(request: Request, name: str, default: int, most: int | None, problems: list[Problem]) -> int:
+def _whole(
+    request: Request, name: str, default: int, most: int | None, problems: list[Problem]
+) -> int:
     text = only_value(request, name)
     if text is None:
         return default

@@ -2,10 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
 
@@ -15,7 +22,22 @@ _ONE_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
 _CHUNK = 1 << 18
 
 
-def file_response(request: HttpRequest, path: Path, *, etag: str, content_type: str) -> HttpResponseBase:
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The bytes of a file from `start` to `end`, both included."""
+
+    start: int
+    end: int
+    partial: bool = True
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start + 1
+
+
+def file_response(
+    request: HttpRequest, path: Path, *, etag: str, content_type: str
+) -> HttpResponseBase:
     """The file, a part of it (206), or why not (304, 412, 416). Raises OSError when it is not there.
 
     Django's own `FileResponse` knows no ranges, and without them a browser cannot seek.
@@ -37,25 +59,25 @@ def file_response(request: HttpRequest, path: Path, *, etag: str, content_type: 
     if refusal is not None:
         return _with(error_response(412), {"ETag": etag})
     span = _span(request, facts.st_size, etag, modified)
-    if span == "unsatisfiable":
-        return _with(error_response(416), {"Content-Range": f"bytes */{facts.st_size}", "Accept-Ranges": "bytes"})
-    start, end = (0, facts.st_size - 1) if span is None else span
-    headers["Content-Length"] = str(end - start + 1)
-    if span is not None:
-        headers["Content-Range"] = f"bytes {start}-{end}/{facts.st_size}"
-    status = 200 if span is None else 206
-    return _with(_body(request, path, start, end, whole=span is None, status=status, kind=content_type), headers)
+    if span is None:
+        return _with(
+            error_response(416),
+            {"Content-Range": f"bytes */{facts.st_size}", "Accept-Ranges": "bytes"},
+        )
+    headers["Content-Length"] = str(span.length)
+    if span.partial:
+        headers["Content-Range"] = f"bytes {span.start}-{span.end}/{facts.st_size}"
+    return _with(_body(request, path, span, content_type), headers)
 
 
-def _body(
-    request: HttpRequest, path: Path, start: int, end: int, *, whole: bool, status: int, kind: str
-) -> HttpResponseBase:
+def _body(request: HttpRequest, path: Path, span: _Span, kind: str) -> HttpResponseBase:
+    status = 206 if span.partial else 200
     if request.method == "HEAD":
         return HttpResponse(status=status, content_type=kind)
     file = path.open("rb")
-    if whole:
+    if not span.partial:
         return FileResponse(file, content_type=kind)
-    return StreamingHttpResponse(_part(file, start, end), status=status, content_type=kind)
+    return StreamingHttpResponse(_part(file, span), status=status, content_type=kind)
 
 
 def _with(response: HttpResponseBase, headers: dict[str, str]) -> HttpResponseBase:
@@ -64,18 +86,24 @@ def _with(response: HttpResponseBase, headers: dict[str, str]) -> HttpResponseBa
     return response
 
 
-def _span(request: HttpRequest, size: int, etag: str, modified: int) -> tuple[int, int] | str | None:
-    """First and last byte asked for; None for the whole file: no range, one we do not read, or an outdated one."""
+def _span(request: HttpRequest, size: int, etag: str, modified: int) -> _Span | None:
+    """What is asked for; None when the file has nothing of it.
+
+    That is the whole file without a range, with one we do not read, and with an outdated one.
+    """
+    whole = _Span(0, size - 1, partial=False)
     found = _ONE_RANGE.fullmatch(request.META.get("HTTP_RANGE", ""))
-    if not found or not (found[1] or found[2]) or not _if_range_holds(request, etag, modified):
-        return None
+    if request.method != "GET" or not found or not (found[1] or found[2]):
+        return whole
+    if not _if_range_holds(request, etag, modified):
+        return whole
     if not found[1]:
         start, end = max(0, size - int(found[2])), size - 1
     else:
         start, end = int(found[1]), min(int(found[2]) if found[2] else size - 1, size - 1)
         if found[2] and int(found[2]) < start:
-            return None
-    return (start, end) if start <= end else "unsatisfiable"
+            return whole
+    return _Span(start, end) if start <= end else None
 
 
 def _if_range_holds(request: HttpRequest, etag: str, modified: int) -> bool:
@@ -83,10 +111,10 @@ def _if_range_holds(request: HttpRequest, etag: str, modified: int) -> bool:
     return condition is None or condition == etag or parse_http_date_safe(condition) == modified
 
 
-def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+def _part(file: BinaryIO, span: _Span) -> Iterator[bytes]:
     with file:
-        file.seek(start)
-        left = end - start + 1
+        file.seek(span.start)
+        left = span.length
         while left > 0 and (chunk := file.read(min(_CHUNK, left))):
             left -= len(chunk)
             yield chunk

@@ -12,13 +12,16 @@ from cineflow.api.errors import envelope
 class ProblemSerializer(serializers.Serializer[Any]):
     """One fault of a request: where, what, and a stable word for it."""
 
-    loc = serializers.ListField(child=serializers.JSONField(), help_text="Keys and indexes that lead to the fault.")
+    loc = serializers.ListField(
+        child=serializers.JSONField(), help_text="Keys and indexes that lead to the fault."
+    )
     msg = serializers.CharField()
     type = serializers.CharField()
 
 
 class ErrorDetailsSerializer(serializers.Serializer[Any]):
-    errors = ProblemSerializer(many=True, required=False)
+    # The name of the field hides the property that only an input serializer is asked for.
+    errors = ProblemSerializer(many=True, required=False)  # type: ignore[assignment]
     possibly_billed = serializers.BooleanField(required=False)
 
 
@@ -52,6 +55,13 @@ class Schema(AutoSchema):
 
     def _error_body(self, status: int, direction: Any) -> Any:
         body = envelope(status)
-        example = OpenApiExample(body["code"], value=body, response_only=True, status_codes=[str(status)])
-        described = OpenApiResponse(ErrorSerializer, description=body["message"], examples=[example])
-        return self._get_response_for_code(described, str(status), direction=direction)
+        example = OpenApiExample(
+            body["code"], value=body, response_only=True, status_codes=[str(status)]
+        )
+        described = OpenApiResponse(
+            ErrorSerializer, description=body["message"], examples=[example]
+        )
+        # drf-spectacular leaves this method of its own without annotations.
+        return self._get_response_for_code(  # type: ignore[no-untyped-call]
+            described, str(status), direction=direction
+        )

@@ -14,17 +14,21 @@ from cineflow.core.errors import Invalid, problem
 class SortBackend(BaseFilterBackend):
     """A view names `sort_fields` (what a client may ask for) and `default_order` (what it gets unasked)."""
 
-    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> QuerySet[Any]:
+    def filter_queryset(
+        self, request: Request, queryset: QuerySet[Any], view: APIView
+    ) -> QuerySet[Any]:
         allowed: tuple[str, ...] = getattr(view, "sort_fields", ())
         if not allowed:
             return queryset
         sort, order = only_value(request, "sort"), only_value(request, "order")
         if order not in (None, "asc", "desc"):
-            raise Invalid([problem(["order"], "'order' must be 'asc' or 'desc'.", "invalid_choice")])
+            message = "'order' must be 'asc' or 'desc'."
+            raise Invalid([problem(["order"], message, "invalid_choice")])
         if sort is None:
             return queryset.order_by(*view.default_order)  # type: ignore[attr-defined]
         if sort not in allowed:
-            raise Invalid([problem(["sort"], f"'sort' must be one of: {', '.join(allowed)}.", "invalid_choice")])
+            message = f"'sort' must be one of: {', '.join(allowed)}."
+            raise Invalid([problem(["sort"], message, "invalid_choice")])
         # The two databases put nulls at different ends unless told.
         field = F(sort).asc(nulls_last=True) if order == "asc" else F(sort).desc(nulls_last=True)
         return queryset.order_by(field, "pk" if order == "asc" else "-pk")
@@ -34,7 +38,12 @@ class SortBackend(BaseFilterBackend):
         if not allowed:
             return []
         return [
-            {"name": "sort", "in": "query", "required": False, "schema": {"type": "string", "enum": list(allowed)}},
+            {
+                "name": "sort",
+                "in": "query",
+                "required": False,
+                "schema": {"type": "string", "enum": list(allowed)},
+            },
             {
                 "name": "order",
                 "in": "query",

@@ -4,22 +4,25 @@ Model instances and `bulk_create` cost more than the rows themselves: an instanc
 PostgreSQL a statement text that holds every value.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, TypeAlias
 
 from django.db import connection, models, transaction
 
-# What each database's driver cannot write by itself; asking the field for every value is slow.
-_ADAPTED_FOR_POSTGRES = (models.JSONField,)
-_ADAPTED_ELSEWHERE = (
-    models.JSONField,
+# Fields whose values the driver cannot write by itself, or slower than is done here; asking the
+# field for every value is slow.
+_WRITTEN_AS_TEXT = (models.UUIDField, models.DateTimeField)
+_ADAPTED_BY_THE_FIELD = (
     models.UUIDField,
     models.DateField,
     models.TimeField,
     models.DurationField,
     models.DecimalField,
 )
+_ROWS_AT_A_TIME = 1000
 
 Adapter = Callable[[Any], Any]
 Column: TypeAlias = "models.Field[Any, Any]"  # in quotes: only the stubs have type parameters
@@ -59,9 +62,12 @@ def _copy(target: str, width: int, rows: Iterable[Sequence[object]]) -> None:
 
 def _execute_many(target: str, width: int, rows: Iterable[Sequence[object]]) -> None:
     places = ", ".join(["%s"] * width)
+    statement = f"INSERT INTO {target} VALUES ({places})"  # noqa: S608 - names of the model
+    rows = iter(rows)
     with connection.cursor() as cursor:
-        statement = f"INSERT INTO {target} VALUES ({places})"  # noqa: S608 - names of the model
-        cursor.executemany(statement, rows)  # type: ignore[arg-type]  # any iterable
+        # Not all at once: Django's cursor keeps every row that it is given until the end.
+        while some := list(islice(rows, _ROWS_AT_A_TIME)):
+            cursor.executemany(statement, some)  # type: ignore[arg-type]  # any values
 
 
 def _adapted_rows(
@@ -78,21 +84,33 @@ def _adapted_rows(
         yield values
 
 
-def adapted(field: Column, cells: Sequence[Any]) -> Sequence[Any]:
+def adapted(field: Column, cells: Iterable[Any]) -> list[Any]:
     """A column's values as the driver takes them."""
     adapt = _adapter(field)
-    if adapt is None:
-        return cells
-    # Many rows often share one object: it is adapted once. (`cells` keeps the objects, and so their ids.)
-    known = {id(cell): cell for cell in cells}
-    adapted_once = {key: adapt(cell) for key, cell in known.items()}
-    return [adapted_once[id(cell)] for cell in cells]
+    return list(cells) if adapt is None else list(map(adapt, cells))
 
 
 def _adapter(field: Column) -> Adapter | None:
     while isinstance(field, models.ForeignKey):
         field = field.target_field
-    adapted = _ADAPTED_FOR_POSTGRES if connection.vendor == "postgresql" else _ADAPTED_ELSEWHERE
-    if isinstance(field, adapted):
-        return partial(field.get_db_prep_save, connection=connection)
+    if isinstance(field, models.JSONField):
+        # Characters as they are: as escapes, Chinese takes twice the room and the time.
+        return _once((field.encoder or json.JSONEncoder)(ensure_ascii=False).encode)
+    if connection.vendor == "postgresql":
+        return _once(str) if isinstance(field, _WRITTEN_AS_TEXT) else None
+    if isinstance(field, _ADAPTED_BY_THE_FIELD):
+        return _once(partial(field.get_db_prep_save, connection=connection))
     return None
+
+
+def _once(adapt: Adapter) -> Adapter:
+    """Rows that share an object (their run, the time, a snapshot) follow each other: it is adapted once."""
+    last = result = None
+
+    def adapted_before_or_now(value: Any) -> Any:
+        nonlocal last, result
+        if value is not last:
+            last, result = value, None if value is None else adapt(value)
+        return result
+
+    return adapted_before_or_now

@@ -75,7 +75,11 @@ def capped(problems: Sequence[Problem]) -> list[Problem]:
     """The first 1,000 problems, and one that tells how many there were."""
     if len(problems) <= MAX_PROBLEMS:
         return list(problems)
-    total = problem([], f"{len(problems)} errors in all; the first {MAX_PROBLEMS} are listed.", "too_many_errors")
+    total = problem(
+        [],
+        f"{len(problems)} errors in all; the first {MAX_PROBLEMS} are listed.",
+        "too_many_errors",
+    )
     return [*problems[:MAX_PROBLEMS], total]
 
 

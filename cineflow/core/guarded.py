@@ -37,17 +37,21 @@ def write(model: type[models.Model], changes: Sequence[Change]) -> set[UUID]:
 
 
 def _write_group(
-    model: type[models.Model], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
+    model: type[models.Model],
+    expected: Sequence[str],
+    values: Sequence[str],
+    group: Sequence[Change],
 ) -> set[UUID]:
     columns = _columns(model, expected, values, group)
     conditions, assigned = columns[: 1 + len(expected)], columns[1 + len(expected) :]
     varying = [column for column in columns if column.in_rows is not None]
     table = connection.ops.quote_name(model._meta.db_table)
+    names = ", ".join(column.name for column in varying)
+    setting = ", ".join(f"{column.target} = {column.value}" for column in assigned)
+    holding = " AND ".join(f"{table}.{column.target} = {column.value}" for column in conditions)
     sql = (
-        f"WITH v({', '.join(column.name for column in varying)}) AS ({_source(varying, len(group))}) "  # noqa: S608 - names are ours
-        f"UPDATE {table} SET {', '.join(f'{column.target} = {column.value}' for column in assigned)} FROM v "
-        f"WHERE {' AND '.join(f'{table}.{column.target} = {column.value}' for column in conditions)} "
-        f"RETURNING {table}.{columns[0].target}"
+        f"WITH v({names}) AS ({_source(varying, len(group))}) "  # noqa: S608 - names are ours
+        f"UPDATE {table} SET {setting} FROM v WHERE {holding} RETURNING {table}.{columns[0].target}"
     )
     said = [parameter for column in (*assigned, *conditions) for parameter in column.said]
     with connection.cursor() as cursor:
@@ -68,14 +72,23 @@ class _Column:
 
 
 def _columns(
-    model: type[models.Model], expected: Sequence[str], values: Sequence[str], group: Sequence[Change]
+    model: type[models.Model],
+    expected: Sequence[str],
+    values: Sequence[str],
+    group: Sequence[Change],
 ) -> list[_Column]:
     cells = [[change.expected[name] for change in group] for name in expected]
     cells += [[change.values[name] for change in group] for name in values]
     fields = [model._meta.get_field(name) for name in (*expected, *values)]
     # The key always stands in the rows, so that there is always something to join.
     key = _varying("c0", model._meta.pk, [change.pk for change in group])
-    return [key, *(_column(f"c{number}", *each) for number, each in enumerate(zip(fields, cells, strict=True), 1))]
+    return [
+        key,
+        *(
+            _column(f"c{number}", *each)
+            for number, each in enumerate(zip(fields, cells, strict=True), 1)
+        ),
+    ]
 
 
 def _column(name: str, field: Any, cells: Sequence[Any]) -> _Column:
@@ -92,7 +105,12 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _varying(name: str, field: Any, cells: Sequence[Any]) -> _Column:
-    return _Column(name, _target(field), f"v.{name}", in_rows=adapted(field, cells), type=_type(field))
+    if isinstance(field, models.DecimalField | models.FloatField):
+        # The driver makes no array of an int and a Decimal.
+        cells = [field.to_python(cell) for cell in cells]
+    return _Column(
+        name, _target(field), f"v.{name}", in_rows=adapted(field, cells), type=_type(field)
+    )
 
 
 def _pointing(name: str, field: Any, cells: Sequence[Any]) -> _Column:
@@ -111,7 +129,8 @@ def _target(field: Any) -> str:
 def _source(varying: Sequence[_Column], count: int) -> str:
     if connection.vendor == "postgresql":
         # One array a column: thousands of single parameters take longer to bind than the rows to write.
-        return f"SELECT * FROM unnest({', '.join(f'%s::{column.type}[]' for column in varying)})"
+        arrays = ", ".join(f"%s::{column.type}[]" for column in varying)
+        return f"SELECT * FROM unnest({arrays})"  # noqa: S608 - types of the model's columns
     row = f"({', '.join(['%s'] * len(varying))})"
     return f"VALUES {', '.join([row] * count)}"
 

@@ -16,7 +16,9 @@ def new_id() -> UUID:
     """A UUID version 7 (RFC 9562): 48 bits of milliseconds, 74 random bits."""
     random = secrets.randbits(74)
     milliseconds = time.time_ns() // 1_000_000
-    value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    value = (
+        milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    )
     return UUID(int=value)
 
 

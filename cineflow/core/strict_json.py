@@ -45,7 +45,9 @@ class _Refused:
 class _Repeated(dict[str, Any]):
     """An object in which a key stood more than once."""
 
-    keys_twice: list[str]
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.keys_twice: list[str] = []
 
 
 def parse(raw: bytes, *, allow_bom: bool = False) -> Any:
@@ -115,7 +117,10 @@ class _Reader:
         self.suspicious = True
         repeated = _Repeated(pairs)
         seen: set[str] = set()
-        repeated.keys_twice = [key for key, _ in pairs if key in seen or seen.add(key)]
+        for key, _ in pairs:
+            if key in seen:
+                repeated.keys_twice.append(key)
+            seen.add(key)
         return repeated
 
     def _refused(self, msg: str, kind: str) -> _Refused:

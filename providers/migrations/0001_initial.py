@@ -7,95 +7,206 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ClientEvent',
+            name="ClientEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event_id', models.CharField(max_length=255)),
-                ('event_type', models.CharField(db_index=True, max_length=32)),
-                ('received_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('body', models.JSONField(help_text='The event as it was sent.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("event_id", models.CharField(max_length=255)),
+                ("event_type", models.CharField(db_index=True, max_length=32)),
+                (
+                    "received_at",
+                    models.DateTimeField(db_index=True, default=django.utils.timezone.now),
+                ),
+                ("body", models.JSONField(help_text="The event as it was sent.")),
             ],
             options={
-                'ordering': ['-received_at', '-id'],
+                "ordering": ["-received_at", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='Provider',
+            name="Provider",
             fields=[
-                ('id', models.SlugField(max_length=64, primary_key=True, serialize=False)),
-                ('display_name', models.CharField(max_length=255)),
-                ('enabled', models.BooleanField(default=True)),
-                ('priority', models.PositiveSmallIntegerField(default=50, help_text='Lower is asked first.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
-                ('weight', models.PositiveSmallIntegerField(default=10, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
-                ('supports_image_to_video', models.BooleanField(default=True)),
-                ('supported_durations', models.JSONField(default=list)),
-                ('supported_resolutions', models.JSONField(default=list)),
-                ('supports_pro', models.BooleanField(default=True)),
-                ('max_in_flight', models.PositiveIntegerField(blank=True, help_text='Unfinished jobs at once; empty: no limit.', null=True)),
-                ('not_before', models.DateTimeField(blank=True, help_text='No submit to this account before this time.', null=True)),
-                ('hold_reason', models.CharField(blank=True, help_text='Why the account is held.', max_length=255)),
+                ("id", models.SlugField(max_length=64, primary_key=True, serialize=False)),
+                ("display_name", models.CharField(max_length=255)),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "priority",
+                    models.PositiveSmallIntegerField(
+                        default=50,
+                        help_text="Lower is asked first.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(100),
+                        ],
+                    ),
+                ),
+                (
+                    "weight",
+                    models.PositiveSmallIntegerField(
+                        default=10,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(100),
+                        ],
+                    ),
+                ),
+                ("supports_image_to_video", models.BooleanField(default=True)),
+                ("supported_durations", models.JSONField(default=list)),
+                ("supported_resolutions", models.JSONField(default=list)),
+                ("supports_pro", models.BooleanField(default=True)),
+                (
+                    "max_in_flight",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="Unfinished jobs at once; empty: no limit.", null=True
+                    ),
+                ),
+                (
+                    "not_before",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="No submit to this account before this time.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "hold_reason",
+                    models.CharField(
+                        blank=True, help_text="Why the account is held.", max_length=255
+                    ),
+                ),
             ],
             options={
-                'ordering': ['priority', 'id'],
+                "ordering": ["priority", "id"],
             },
         ),
         migrations.CreateModel(
-            name='VideoModel',
+            name="VideoModel",
             fields=[
-                ('id', models.SlugField(max_length=64, primary_key=True, serialize=False)),
-                ('display_name', models.CharField(max_length=255)),
-                ('description', models.TextField(blank=True, null=True)),
-                ('enabled', models.BooleanField(default=True)),
-                ('priority', models.PositiveSmallIntegerField(default=50, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
+                ("id", models.SlugField(max_length=64, primary_key=True, serialize=False)),
+                ("display_name", models.CharField(max_length=255)),
+                ("description", models.TextField(blank=True, null=True)),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "priority",
+                    models.PositiveSmallIntegerField(
+                        default=50,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(100),
+                        ],
+                    ),
+                ),
             ],
             options={
-                'ordering': ['priority', 'id'],
+                "ordering": ["priority", "id"],
             },
         ),
         migrations.CreateModel(
-            name='ProviderModel',
+            name="ProviderModel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255)),
-                ('pro', models.CharField(choices=[('never', 'takes no pro segments'), ('always', 'is a pro model'), ('on_request', 'is told per request')], default='never', max_length=16)),
-                ('price_per_second', models.DecimalField(blank=True, decimal_places=4, help_text='US dollars.', max_digits=10, null=True)),
-                ('price_as_of', models.DateField(blank=True, null=True)),
-                ('retired_at', models.DateField(blank=True, help_text='The vendor ends the model on this day.', null=True)),
-                ('poll_initial_wait_seconds', models.FloatField(blank=True, null=True)),
-                ('poll_interval_seconds', models.FloatField(blank=True, null=True)),
-                ('max_poll_seconds', models.FloatField(blank=True, null=True)),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='provider_models', to='providers.provider')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=255)),
+                (
+                    "pro",
+                    models.CharField(
+                        choices=[
+                            ("never", "takes no pro segments"),
+                            ("always", "is a pro model"),
+                            ("on_request", "is told per request"),
+                        ],
+                        default="never",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "price_per_second",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=4,
+                        help_text="US dollars.",
+                        max_digits=10,
+                        null=True,
+                    ),
+                ),
+                ("price_as_of", models.DateField(blank=True, null=True)),
+                (
+                    "retired_at",
+                    models.DateField(
+                        blank=True, help_text="The vendor ends the model on this day.", null=True
+                    ),
+                ),
+                ("poll_initial_wait_seconds", models.FloatField(blank=True, null=True)),
+                ("poll_interval_seconds", models.FloatField(blank=True, null=True)),
+                ("max_poll_seconds", models.FloatField(blank=True, null=True)),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="provider_models",
+                        to="providers.provider",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['provider', 'name'],
+                "ordering": ["provider", "name"],
             },
         ),
         migrations.CreateModel(
-            name='Route',
+            name="Route",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField(default=0)),
-                ('provider_model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='routes', to='providers.providermodel')),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='routes', to='providers.videomodel')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "provider_model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="routes",
+                        to="providers.providermodel",
+                    ),
+                ),
+                (
+                    "model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="routes",
+                        to="providers.videomodel",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
+                "ordering": ["position", "id"],
             },
         ),
         migrations.AddConstraint(
-            model_name='providermodel',
-            constraint=models.UniqueConstraint(fields=('provider', 'name'), name='provider_model_name_is_unique'),
+            model_name="providermodel",
+            constraint=models.UniqueConstraint(
+                fields=("provider", "name"), name="provider_model_name_is_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='route',
-            constraint=models.UniqueConstraint(fields=('model', 'provider_model'), name='route_is_unique'),
+            model_name="route",
+            constraint=models.UniqueConstraint(
+                fields=("model", "provider_model"), name="route_is_unique"
+            ),
         ),
     ]

@@ -18,7 +18,12 @@ PROVIDERS = [
 # id, display name, priority, description
 MODELS = [
     ("sora2", "Sora2", 10, "For everyday shots: quick and low in cost."),
-    ("sora2pro", "Sora2 Pro", 20, "For final shots: finer detail, slower, and several times the price."),
+    (
+        "sora2pro",
+        "Sora2 Pro",
+        20,
+        "For final shots: finer detail, slower, and several times the price.",
+    ),
     (
         "preview",
         "Preview",
@@ -39,12 +44,14 @@ PROVIDER_MODELS = [
     (
         "openai",
         "sora-2",
-        {"pro": "never", "price_per_second": Decimal("0.10"), "price_as_of": OPENAI_PRICES_OF} | OPENAI_ENDED,
+        {"pro": "never", "price_per_second": Decimal("0.10"), "price_as_of": OPENAI_PRICES_OF}
+        | OPENAI_ENDED,
     ),
     (
         "openai",
         "sora-2-pro",
-        {"pro": "always", "price_per_second": Decimal("0.30"), "price_as_of": OPENAI_PRICES_OF} | OPENAI_ENDED,
+        {"pro": "always", "price_per_second": Decimal("0.30"), "price_as_of": OPENAI_PRICES_OF}
+        | OPENAI_ENDED,
     ),
     ("aihubmix", "sora-2", {"pro": "never"}),
     ("aihubmix", "web-sora-2", {"pro": "never"}),
@@ -54,7 +61,12 @@ PROVIDER_MODELS = [
 ]
 
 ROUTES = {
-    "sora2": [("sora_hk", "sora2"), ("openai", "sora-2"), ("aihubmix", "sora-2"), ("aihubmix", "web-sora-2")],
+    "sora2": [
+        ("sora_hk", "sora2"),
+        ("openai", "sora-2"),
+        ("aihubmix", "sora-2"),
+        ("aihubmix", "web-sora-2"),
+    ],
     "sora2pro": [
         ("sora_hk", "sora2-pro"),
         ("openai", "sora-2-pro"),
@@ -99,14 +111,20 @@ def seed_routes(ProviderModel, Route):
         position = dict.fromkeys((provider for provider, _ in names), 0)
         for provider, name in names:
             Route.objects.get_or_create(
-                model_id=model, provider_model=found[provider, name], defaults={"position": position[provider]}
+                model_id=model,
+                provider_model=found[provider, name],
+                defaults={"position": position[provider]},
             )
             position[provider] += 1
 
 
 def remove(apps, schema_editor):
-    apps.get_model("providers", "VideoModel").objects.filter(pk__in=[row[0] for row in MODELS]).delete()
-    apps.get_model("providers", "Provider").objects.filter(pk__in=[row[0] for row in PROVIDERS]).delete()
+    apps.get_model("providers", "VideoModel").objects.filter(
+        pk__in=[row[0] for row in MODELS]
+    ).delete()
+    apps.get_model("providers", "Provider").objects.filter(
+        pk__in=[row[0] for row in PROVIDERS]
+    ).delete()
 
 
 class Migration(migrations.Migration):

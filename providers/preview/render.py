@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 
 from providers.preview.card import (
     LAYOUTS,
@@ -86,7 +86,7 @@ def _timecodes(shot: Shot, layout: Layout) -> Iterator[bytes]:
 def _run(command: list[str], folder: Path, frames: bytes, timeout: float) -> None:
     try:
         # Inside the folder, so that no path can be read as a pattern, a protocol or an option.
-        subprocess.run(  # noqa: S603  no shell, and no word of it comes from a user
+        subprocess.run(
             command, cwd=folder, input=frames, capture_output=True, timeout=timeout, check=True
         )
     except OSError as error:

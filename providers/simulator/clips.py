@@ -7,7 +7,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 
 _rendering = threading.Lock()
 
@@ -32,7 +32,5 @@ def _render(width: int, height: int, seconds: int) -> bytes:
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", colour]
         command += ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
         command += ["-movflags", "+faststart", str(target)]
-        subprocess.run(  # noqa: S603 -- numbers only, no shell
-            command, check=True, stdin=subprocess.DEVNULL, timeout=60
-        )
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=60)
         return target.read_bytes()

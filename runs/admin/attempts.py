@@ -134,15 +134,14 @@ class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
     )
     list_select_related = ("task", "run")
     wide = (
-        *(
-            "prompt",
-            "output",
-            "task__snapshot",
-            "task__routing",
-            "task__full_prompt",
-            "task__failed_providers",
-        ),
-        *("run__range", "run__output_folder"),
+        "prompt",
+        "output",
+        "task__snapshot",
+        "task__routing",
+        "task__full_prompt",
+        "task__failed_providers",
+        "run__range",
+        "run__output_folder",
     )
     date_hierarchy = "sent_at"
     ordering = ("-sent_at", "-id")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django.db import transaction
 
+from cineflow.core import garbage
 from providers.routing import Decision, Shot, Strategy, as_json, route
 from runs import lifecycle
 from runs.candidates import Load, catalogue
@@ -16,6 +17,7 @@ from runs.models import Run, Status, Step, Task
 BATCH = 2500
 
 
+@garbage.left_alone()
 def turn(now: datetime) -> int:
     """Check one batch of a dry run's tasks; returns how many looks or tasks that were.
 

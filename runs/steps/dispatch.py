@@ -22,6 +22,7 @@ from runs import lifecycle
 from runs.candidates import Catalogue, Load, catalogue, why_busy
 from runs.lifecycle import Move
 from runs.models import ACTIVE, Attempt, Phase, Run, Status, Step, Task
+from runs.steps import errors
 from runs.steps.check import draw, shot_of
 
 _DISPATCH_LOCK = 0x43494E45  # any constant; names the advisory lock
@@ -240,13 +241,5 @@ def _unroutable(task: Task, decision: Decision) -> Move:
         task,
         Status.FAILED,
         failure.message,
-        values={"routing": as_json(decision), **error_of(failure)},
+        values={"routing": as_json(decision), **errors.of_task(failure)},
     )
-
-
-def error_of(failure: Failure) -> dict[str, Any]:
-    return {
-        "error_code": failure.code,
-        "error_msg": failure.message,
-        "retryable": failure.retryable,
-    }

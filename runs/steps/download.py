@@ -140,7 +140,10 @@ def claim(limit: int, *, now: datetime) -> list[Fetching]:
 
 def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
     """Fetch or render, check, hash, sync and place one video."""
-    scratch = outputs.scratch(fetching.attempt.pk, fetching.task.fence)
+    try:
+        scratch = outputs.scratch(fetching.attempt.pk, fetching.task.fence)
+    except OSError as error:
+        return NotStored(f"The data folder cannot be written: {error.strerror}.", local=True)
     try:
         _make(transport, fetching, scratch)
         return _stored(fetching, scratch)

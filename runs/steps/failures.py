@@ -15,7 +15,7 @@ from providers.errors import Code, Failure
 from providers.models import Provider, ProviderModel
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
-from runs.steps.dispatch import error_of
+from runs.steps import errors
 
 _LONGEST_HOLD_SECONDS = 600.0
 # What is wrong with the account and not with the shot: everybody waits, and nobody fails for it.
@@ -51,7 +51,7 @@ def after_failure(
         task,
         Status.FAILED,
         failure.message,
-        values=error_of(failure),
+        values=errors.of_task(failure),
         attempt=attempt,
         attempt_values=ended,
     )
@@ -99,14 +99,6 @@ def requeue(
         attempt=attempt,
         attempt_values=ended,
     )
-
-
-def attempt_error(failure: Failure) -> dict[str, Any]:
-    return {
-        "error_code": failure.code,
-        "error_msg": failure.message,
-        "http_status": failure.http_status,
-    }
 
 
 # ---- holds and breakers ------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,19 +13,22 @@ from providers import registry
 from providers.base import Failed, Finished, HttpAnswer, HttpCall, NoAnswer, PollOutcome, Working
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import PollClient
+from providers.messages import hide
 from providers.models import ProviderModel
 from runs import lifecycle
+from runs.freezing import thawed
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
-from runs.steps import cancels
-from runs.steps.dispatch import error_of
-from runs.steps.failures import after_failure, attempt_error, requeue
+from runs.steps import cancels, errors
+from runs.steps.failures import after_failure, requeue
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
 # A job that its provider says it does not know, this often in a row, is lost.
 GONE_AFTER = 3
+# How often a provider that does not answer is asked for a timed-out job.
+ASK_ONCE_TRIES = 5
 _LONGEST_BACKOFF_SECONDS = 60.0
 
 
@@ -77,7 +81,7 @@ def _call(attempt: Attempt) -> HttpCall | NoAnswer:
             registry.adapter(attempt.provider_id),
         )
         return adapter.poll(account, attempt.provider_job_id or "")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a bug in one must not stop the others
         return _our_fault(attempt, error)
 
 
@@ -85,7 +89,11 @@ def _read(attempt: Attempt, answer: HttpAnswer | NoAnswer) -> PollOutcome:
     if isinstance(answer, NoAnswer):
         return answer
     try:
-        return registry.adapter(attempt.provider_id).read_poll(answer)
+        outcome = registry.adapter(attempt.provider_id).read_poll(answer)
+        if isinstance(outcome, Failed | NoAnswer):
+            key = registry.account(attempt.provider_id).key
+            return replace(outcome, failure=hide(outcome.failure, attempt.prompt, key))
+        return outcome
     except UnexpectedReply as error:
         logger.warning("%s sent a poll answer we cannot read: %s", attempt.provider_id, error)
         return NoAnswer(
@@ -93,13 +101,13 @@ def _read(attempt: Attempt, answer: HttpAnswer | NoAnswer) -> PollOutcome:
                 Code.UNKNOWN_ERROR, f"{attempt.provider_id} sent an answer we cannot read: {error}"
             )
         )
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as above
         return _our_fault(attempt, error)
 
 
 def _our_fault(attempt: Attempt, error: Exception) -> NoAnswer:
     """One job that trips over a bug must not keep the five hundred beside it from being asked for."""
-    logger.exception("attempt %s could not be polled", attempt.pk)
+    logger.error("attempt %s could not be polled", attempt.pk, exc_info=error)
     return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"The poll failed here: {type(error).__name__}."))
 
 
@@ -124,11 +132,11 @@ def _decide(
     if isinstance(outcome, Finished):
         return _finished(task, attempt, outcome, now)
     if task.step == Step.ASK_ONCE:
-        return _asked_in_vain(task, attempt, now)
+        return _asked_once(task, attempt, outcome, run, now)
     if isinstance(outcome, Failed) and outcome.failure.code == Code.CANCELED:
         return cancels.canceled(task, attempt, now)
     if isinstance(outcome, Failed):
-        ended = {"phase": Phase.FAILED, "finished_at": now, **attempt_error(outcome.failure)}
+        ended = {"phase": Phase.FAILED, "finished_at": now, **errors.of_attempt(outcome.failure)}
         return after_failure(task, attempt, outcome.failure, run, ended, now)
     if isinstance(outcome, NoAnswer) and outcome.gone and task.errors_in_a_row + 1 >= GONE_AFTER:
         return _lost(task, attempt, run, now)
@@ -175,29 +183,45 @@ def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) ->
     )
 
 
-def _asked_in_vain(task: Task, attempt: Attempt, now: datetime) -> Move:
-    return requeue(
-        task, attempt, now, "the old job is still not done; a new one is submitted", {}, reason=""
+def _asked_once(
+    task: Task, attempt: Attempt, outcome: PollOutcome, run: Run, now: datetime
+) -> Move | dict[str, Any]:
+    """The timed-out job is not done. Only its provider's word leads to a new one: silence pays for nothing."""
+    if not isinstance(outcome, NoAnswer) or outcome.gone:
+        why = "the old job is still not done; a new one is submitted"
+        values = thawed(run, task)
+        return requeue(task, attempt, now, why, {}, reason="", values=values)
+    errors_now = task.errors_in_a_row + 1
+    if errors_now < ASK_ONCE_TRIES:
+        wait = settings.POLL_INTERVAL_SECONDS * 2 ** min(errors_now - 1, 3)
+        return {"errors_in_a_row": errors_now, "due_at": now + timedelta(seconds=wait)}
+    message = (
+        f"{attempt.provider_id} does not say whether the old job is done: {outcome.failure.message}"
     )
+    failure = Failure(Code.TIMEOUT, message)
+    return Move(task, Status.FAILED, message, values=errors.of_task(failure), attempt=attempt)
 
 
 def _lost(task: Task, attempt: Attempt, run: Run, now: datetime) -> Move:
     failure = Failure(
         Code.DEPENDENCY_ERROR, f"{attempt.provider_id} does not know the job any more."
     )
-    ended = {"phase": Phase.FAILED, "finished_at": now, **attempt_error(failure)}
+    ended = {"phase": Phase.FAILED, "finished_at": now, **errors.of_attempt(failure)}
     return after_failure(task, attempt, failure, run, ended, now)
 
 
 def _timed_out(task: Task, attempt: Attempt, now: datetime) -> Move:
-    message = f"{attempt.provider_id} did not finish the job in time; a retry asks for it once more before paying again."
+    message = (
+        f"{attempt.provider_id} did not finish the job in time; "
+        "a retry asks for it once more before paying again."
+    )
     failure = Failure(Code.TIMEOUT, message)
-    ended = {"phase": Phase.FAILED, "finished_at": now, **attempt_error(failure)}
+    ended = {"phase": Phase.FAILED, "finished_at": now, **errors.of_attempt(failure)}
     return Move(
         task,
         Status.FAILED,
         message,
-        values=error_of(failure),
+        values=errors.of_task(failure),
         attempt=attempt,
         attempt_values=ended,
     )

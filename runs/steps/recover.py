@@ -162,7 +162,7 @@ def _match(lost: Sequence[tuple[Task, Attempt]], jobs: Sequence[SeenJob], now: d
     provider_id = lost[0][1].provider_id
     names = [job.job_id for job in jobs]
     bound = Attempt.objects.filter(provider_id=provider_id, provider_job_id__in=names)
-    taken = set(bound.values_list("provider_job_id", flat=True))
+    taken = {job_id for job_id in bound.values_list("provider_job_id", flat=True) if job_id}
     oldest_first = sorted(jobs, key=lambda job: job.created_at)
     for task, attempt in lost:
         job = _its_job(task, attempt, oldest_first, taken)
@@ -216,13 +216,11 @@ def adoption(task: Task, attempt: Attempt, job_id: str, now: datetime, **more: A
     """The lost job is found: from here on it is polled like any other."""
     values = {
         **lifecycle.NO_ERROR,
-        **{
-            "step": Step.POLL,
-            "due_at": now,
-            "errors_in_a_row": 0,
-            "waiting_reason": "",
-            "crashes": 0,
-        },
+        "step": Step.POLL,
+        "due_at": now,
+        "errors_in_a_row": 0,
+        "waiting_reason": "",
+        "crashes": 0,
         **more,
     }
     known = {
@@ -230,7 +228,10 @@ def adoption(task: Task, attempt: Attempt, job_id: str, now: datetime, **more: A
         "provider_job_id": job_id,
         "accepted_at": now,
         "deadline_at": now + timedelta(seconds=settings.MAX_POLL_TIME),
-        **{"possibly_billed": False, "error_code": "", "error_msg": "", "http_status": None},
+        "possibly_billed": False,
+        "error_code": "",
+        "error_msg": "",
+        "http_status": None,
     }
     words = f"the job of the lost answer is adopted: {job_id[:80]}"
     return Move(

@@ -4,13 +4,13 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from cineflow.core import clock
 from providers import registry
@@ -25,11 +25,12 @@ from providers.base import (
 )
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import NotSent, SentNoAnswer, Transport
+from providers.messages import hide
 from providers.models import ProviderModel
 from runs import lifecycle, start_images
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
-from runs.steps import dispatch, failures, recover
+from runs.steps import dispatch, errors, failures, recover
 from runs.steps.dispatch import Sending
 
 logger = logging.getLogger(__name__)
@@ -53,18 +54,35 @@ class Submitter:
         self.transport = transport
         self.senders = ThreadPoolExecutor(settings.SENDERS, thread_name_prefix="sender")
         self.pending: dict[Future[Outcome], Sending] = {}
+        self.unwritten: list[tuple[Sending, Outcome]] = []
 
     def turn(self, now: datetime) -> int:
         """One pass: write what was answered, then claim and send. Returns how much was done."""
         begun = time.monotonic()
-        answered = self._answered()
-        # They came after `now` was read: what a far end asks to wait is counted from its answer.
-        write_answers(answered, now=now + timedelta(seconds=time.monotonic() - begun))
+        answered = self._write(now)
         sendings = dispatch.claim(settings.SENDERS - len(self.pending), now=now, begun=begun)
         sendings += _resends(settings.SENDERS - len(self.pending) - len(sendings), now=now)
         for sending in sendings:
             self.pending[self.senders.submit(send, self.transport, sending)] = sending
-        return len(answered) + len(sendings) + len(self.pending)
+        return answered + len(sendings) + len(self.pending)
+
+    def _write(self, now: datetime) -> int:
+        """Write what was answered. While the database is away it is kept: it may name a job that is paid."""
+        begun = time.monotonic()
+        self.unwritten += self._answered()
+        count = len(self.unwritten)
+        # They came after `now` was read: what a far end asks to wait is counted from its answer.
+        now += timedelta(seconds=time.monotonic() - begun)
+        try:
+            write_answers(self.unwritten, now=now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("answers could not be written together; each is written alone")
+            for answer in self.unwritten:
+                _write_alone(answer, now)
+        self.unwritten = []
+        return count
 
     def _answered(self) -> list[tuple[Sending, Outcome]]:
         if not self.pending:
@@ -75,9 +93,21 @@ class Submitter:
     def close(self) -> None:
         """Let what is on the wire come back, and write it: an answer thrown away is a job nobody owns."""
         self.senders.shutdown(wait=True)
-        answered = [(sending, future.result()) for future, sending in self.pending.items()]
-        self.pending.clear()
-        write_answers(answered, now=clock.now())
+        while self.pending or self.unwritten:
+            try:
+                self._write(clock.now())
+            except (OperationalError, InterfaceError):
+                logger.warning("the database is away; %d answers wait for it", len(self.unwritten))
+                connection.close()
+                time.sleep(1)
+
+
+def _write_alone(answer: tuple[Sending, Outcome], now: datetime) -> None:
+    try:
+        write_answers([answer], now=now)
+    except Exception:
+        # Its lease runs out, and then it counts as lost: looked for, or decided by a person.
+        logger.exception("the answer of attempt %s could not be written", answer[0].attempt.pk)
 
 
 def _resends(limit: int, *, now: datetime) -> list[Sending]:
@@ -92,8 +122,9 @@ def _resends(limit: int, *, now: datetime) -> list[Sending]:
 def send(transport: Transport, sending: Sending) -> Outcome:
     """One POST at the most. Whatever happens before it is a rejection; whatever happens after, an ambiguity."""
     attempt = sending.attempt
-    account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
     try:
+        account = registry.account(attempt.provider_id)
+        adapter = registry.adapter(attempt.provider_id)
         call = adapter.submit(account, request_of(sending.task, attempt, adapter))
     except Exception as error:
         logger.exception("the request of attempt %s could not be built", attempt.pk)
@@ -105,14 +136,20 @@ def send(transport: Transport, sending: Sending) -> Outcome:
     send_by = sending.begun + settings.SEND_WITHIN_SECONDS
     if time.monotonic() > send_by:
         return TooLate()
-    return _answer(transport, adapter, account, call, send_by)
+    outcome = _answer(transport, adapter, account, call, send_by)
+    if isinstance(outcome, Rejected | Ambiguous):
+        # A provider may quote what we sent; what people get to read has neither prompt nor key in it.
+        return replace(outcome, failure=hide(outcome.failure, attempt.prompt, account.key))
+    return outcome
 
 
 def _answer(
     transport: Transport, adapter: Adapter, account: Account, call: Any, send_by: float
-) -> SubmitOutcome:
+) -> Outcome:
     try:
         match transport.submit(call, send_by=send_by):
+            case NotSent(too_late=True):
+                return TooLate()
             case NotSent(failure):
                 return Rejected(failure)
             case SentNoAnswer(failure):
@@ -235,7 +272,7 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
             ended = {
                 "phase": Phase.REJECTED,
                 "finished_at": now,
-                **failures.attempt_error(failure),
+                **errors.of_attempt(failure),
             }
             run = known.runs[task.run_id]
             return failures.after_failure(task, attempt, failure, run, ended, now)
@@ -268,7 +305,10 @@ def _accepted(
         give_up = give_up if model.max_poll_seconds is None else model.max_poll_seconds
         cost = None if model.price_per_second is None else model.price_per_second * attempt.seconds
     known: dict[str, Any] = {
-        **{"error_code": "", "error_msg": "", "http_status": None, "possibly_billed": False},
+        "error_code": "",
+        "error_msg": "",
+        "http_status": None,
+        "possibly_billed": False,
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
         "accepted_at": now,

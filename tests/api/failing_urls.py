@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from cineflow.urls import urlpatterns as real
 
-SECRET = "a-secret-of-the-traceback"  # which no answer may show
+SECRET = "a-secret-of-the-traceback"
 
 
 def bug(request: HttpRequest) -> NoReturn:

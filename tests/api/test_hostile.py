@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -61,8 +60,12 @@ def rows(transactional_db: None) -> dict[str, str]:
     run = launch.create_run(config, now=timezone.now())
     segment = Segment.objects.filter(storyboard=board).order_by("segment_index")[0]
     task = Task.objects.filter(run=run).order_by("segment_index")[0]
-    found: dict[str, Any] = {"sb": board, "seg": segment, "run": run, "task": task}
-    return {name: row.public_id for name, row in found.items()}
+    return {
+        "sb": board.public_id,
+        "seg": segment.public_id,
+        "run": run.public_id,
+        "task": task.public_id,
+    }
 
 
 @pytest.mark.parametrize("group", GROUPS)

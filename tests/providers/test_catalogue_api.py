@@ -39,7 +39,7 @@ def ids(page: Any) -> list[str]:
 
 
 def is_missing(response: Any) -> bool:
-    return response.status_code == 404 and response.json()["code"] == "not_found"
+    return (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 # ---- reading -----------------------------------------------------------------------------------

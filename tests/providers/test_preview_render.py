@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 import pytest
 from PIL import Image, ImageChops
 
@@ -38,14 +38,14 @@ def render(target: Path, **asked: Unpack[Asked]) -> Path:
 def describe(clip: Path) -> str:
     """What ffmpeg says of a file; it ends with code 1, because nothing is to be written."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-i", str(clip)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stderr  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
 def frames(clip: Path) -> list[Image.Image]:
     """The pictures of a horizontal clip."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(clip)]
     command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    shown = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603
+    shown = subprocess.run(command, capture_output=True, check=True).stdout
     length = 1280 * 720 * 3
     parts = (shown[start : start + length] for start in range(0, len(shown), length))
     return [Image.frombytes("RGB", (1280, 720), part) for part in parts]

@@ -365,18 +365,16 @@ def test_all_tasks_come_newest_first_and_no_address_sorts_them_otherwise(
 @pytest.mark.parametrize(
     ("path", "query"),
     [
-        *(
-            (RUNS, {"status": "failed"}),
-            (RUNS, {"model_id": "sora2"}),
-            (RUNS, {"dry_run__exact": "1"}),
-        ),
-        *(
-            (RUNS, {"routing_strategy": "cost"}),
-            (TASKS, {"error_code": "timeout"}),
-            (TASKS, {"step": "poll"}),
-        ),
-        *((TASKS, {"provider_id": "openai"}), (TASKS, {"possibly_billed__exact": "1"})),
-        *((ATTEMPTS, {"phase": "ambiguous"}), (ATTEMPTS, {"provider_id": "openai"})),
+        (RUNS, {"status": "failed"}),
+        (RUNS, {"model_id": "sora2"}),
+        (RUNS, {"dry_run__exact": "1"}),
+        (RUNS, {"routing_strategy": "cost"}),
+        (TASKS, {"error_code": "timeout"}),
+        (TASKS, {"step": "poll"}),
+        (TASKS, {"provider_id": "openai"}),
+        (TASKS, {"possibly_billed__exact": "1"}),
+        (ATTEMPTS, {"phase": "ambiguous"}),
+        (ATTEMPTS, {"provider_id": "openai"}),
     ],
 )
 def test_a_filter_leaves_what_it_names(
@@ -662,66 +660,39 @@ def test_a_list_counts_no_further_than_its_bound(
 
 
 def many_tasks(run: Run, number: int) -> None:
+    # fmt: off
     columns = (
-        *(
-            "id",
-            "run",
-            "segment_uuid",
-            "segment_index",
-            "take",
-            "snapshot",
-            "full_prompt",
-            "fingerprint",
-            "status",
-        ),
-        *(
-            "step",
-            "fence",
-            "waiting_reason",
-            "attempt_count",
-            "tries",
-            "errors_in_a_row",
-            "failed_providers",
-        ),
-        *(
-            "provider_id",
-            "provider_model_id",
-            "error_code",
-            "error_msg",
-            "possibly_billed",
-            "created_at",
-            "updated_at",
-        ),
+        "id", "run", "segment_uuid", "segment_index", "take", "snapshot", "full_prompt",
+        "fingerprint", "status", "step", "fence", "waiting_reason", "attempt_count", "tries",
+        "errors_in_a_row", "failed_providers", "provider_id", "provider_model_id", "error_code",
+        "error_msg", "possibly_billed", "created_at", "updated_at",
     )
+    # fmt: on
     rows: Iterator[tuple[object, ...]] = (
         (
-            *(
-                ids.new_id(),
-                run.pk,
-                ids.new_id(),
-                index,
-                1,
-                {"duration_seconds": 8},
-                "A wave.",
-                "f",
-                "completed",
-            ),
-            *(
-                "",
-                0,
-                "",
-                0,
-                0,
-                0,
-                [],
-                "openai",
-                "sora-2",
-                "",
-                "",
-                False,
-                NOW,
-                NOW + timedelta(seconds=index),
-            ),
+            ids.new_id(),
+            run.pk,
+            ids.new_id(),
+            index,
+            1,
+            {"duration_seconds": 8},
+            "A wave.",
+            "f",
+            "completed",
+            "",
+            0,
+            "",
+            0,
+            0,
+            0,
+            [],
+            "openai",
+            "sora-2",
+            "",
+            "",
+            False,
+            NOW,
+            NOW + timedelta(seconds=index),
         )
         for index in range(1, number + 1)
     )

@@ -71,7 +71,8 @@ def test_a_file_that_a_crash_left_in_place_is_taken_for_what_it_is(
     launch.retry_task(task.pk, now=machine.now)
     machine.run_to_end(run)
     again = only_task(run).video
-    assert again is not None and outputs.absolute(again.path) == path
+    assert again is not None
+    assert outputs.absolute(again.path) == path
     assert [found.name for found in path.parent.iterdir()] == [path.name]
 
 

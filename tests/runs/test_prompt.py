@@ -1,16 +1,26 @@
+from collections.abc import Sequence
+
 import pytest
 
 from runs.prompt import full_prompt
 
-ALICE = {"name": "Alice", "id": "@a1"}
-BOB = {"name": "Bob", "id": "@b"}
+Character = dict[str, str | None]
+
+ALICE: Character = {"name": "Alice", "id": "@a1"}
+BOB: Character = {"name": "Bob", "id": "@b"}
+PASSER: Character = {"name": "路人", "id": "@p"}
+OTHER_PASSER: Character = {"name": "路人甲", "id": "@pa"}
 
 
 def prompt(
-    text: str, *characters: dict[str, str | None], scene: str | None = None, **rest: object
+    text: str,
+    *characters: Character,
+    scene: str | None = None,
+    props: Sequence[str] = (),
+    intent: str | None = None,
 ) -> str:
-    asset = {"characters": list(characters), "scene": scene, "props": rest.get("props", [])}
-    return full_prompt(text, asset, rest.get("intent"))  # type: ignore[arg-type]
+    asset = {"characters": list(characters), "scene": scene, "props": props}
+    return full_prompt(text, asset, intent)
 
 
 def test_the_example_of_the_contract() -> None:
@@ -24,11 +34,7 @@ def test_the_example_of_the_contract() -> None:
         ("[Alice] meets Alice.", [ALICE], "@a1 meets Alice."),
         ('"[Alice]" said Alice.', [ALICE], '"[Alice]" said Alice.'),
         ("[Bob] meets Alice.", [ALICE, {"name": "Bob", "id": None}], "[Bob] meets Alice."),
-        (
-            "路人甲推开路人。",
-            [{"name": "路人", "id": "@p"}, {"name": "路人甲", "id": "@pa"}],
-            "@pa 推开 @p 。",
-        ),
+        ("路人甲推开路人。", [PASSER, OTHER_PASSER], "@pa 推开 @p 。"),
         ("Alicea and Al", [ALICE, {"name": "Al", "id": "@b"}], "@a1 a and @b"),
         ('She said "Alice', [ALICE], 'She said " @a1'),
         ("Bobby waits", [BOB, {"name": "Bobby", "id": None}], "Bobby waits"),
@@ -39,9 +45,7 @@ def test_the_example_of_the_contract() -> None:
         ("A.B (x)", [{"name": "A.B", "id": "@dot"}], "@dot (x)"),
     ],
 )
-def test_names_become_ids(
-    text: str, characters: list[dict[str, str | None]], expected: str
-) -> None:
+def test_names_become_ids(text: str, characters: list[Character], expected: str) -> None:
     assert prompt(text, *characters) == expected
 
 

@@ -12,8 +12,12 @@ def test_parts_may_overlap_and_hold_blanks(text: str) -> None:
     assert (chosen, problems) == ({1, 2, 3, 5}, [])
 
 
+FULL_WIDTH_ONE = "\uff11"
+
+
 @pytest.mark.parametrize(
-    "part", ["", " ", "x", "3-1", "-1", "1-", "4", "6-7", "99", "1-2-3", "１", "0", "1.5", "+1"]
+    "part",
+    ["", " ", "x", "3-1", "-1", "1-", "4", "6-7", "99", "1-2-3", FULL_WIDTH_ONE, "0", "1.5", "+1"],
 )
 def test_a_bad_part_is_named(part: str) -> None:
     _, problems = read_range(f"1,{part}", INDEXES)

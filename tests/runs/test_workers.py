@@ -3,6 +3,7 @@
 import random
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,10 @@ def has_ended(run: Run) -> bool:
     return run.status not in ACTIVE
 
 
+def has_created(far_end: Simulator, jobs: int) -> bool:
+    return far_end.summary()["created"] >= jobs
+
+
 def test_four_hundred_jobs_with_fifty_in_flight(start: MakeRun, tmp_path: Path) -> None:
     with simulator(seconds=0.5) as far_end, workers(2, tmp_path, **provider(far_end)):
         run = start(*["a city"] * 200, gen_count=2, concurrency=50)
@@ -59,7 +64,7 @@ def test_a_worker_killed_five_times_bills_no_job_twice(start: MakeRun, tmp_path:
     with simulator(seconds=0.5) as far_end, workers(1, tmp_path, **provider(far_end)) as (worker,):
         run = start(*["a city"] * 200, gen_count=2, concurrency=50)
         for kill in range(5):
-            wait_for(lambda done=40 * (kill + 1): far_end.summary()["created"] >= done, every=0.01)
+            wait_for(partial(has_created, far_end, 40 * (kill + 1)), every=0.01)
             time.sleep(dice.random() * 0.3)
             worker.kill()
             worker.start()

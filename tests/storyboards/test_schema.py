@@ -9,7 +9,7 @@ from storyboards import schema
 from tests.storyboards.conftest import segments
 
 NAME = "0f4c2a9b7d6e58310f4c2a9b7d6e58310f4c2a9b.png"
-SAMPLES = Path(schema.__file__).parent / "samples"
+EXAMPLES = Path(schema.__file__).parent.parent / "examples"
 
 
 def read(value: Any, host: str = "studio.test:8000") -> schema.NewStoryboard:
@@ -304,8 +304,8 @@ def test_our_own_address_may_be_private(stored: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["storyboard_demo.json", "storyboard_zh.json"])
-def test_the_samples_are_storyboards(name: str) -> None:
-    found = schema.read((SAMPLES / name).read_bytes())
+def test_the_examples_are_storyboards(name: str) -> None:
+    found = schema.read((EXAMPLES / name).read_bytes())
     assert found.metadata is not None
     assert found.character_bible is not None
     assert len(found.segments) in (2, 6)

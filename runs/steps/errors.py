@@ -1,0 +1,21 @@
+"""What a task and its attempt keep of a failure: the columns, by name."""
+
+from typing import Any
+
+from providers.errors import Failure
+
+
+def of_task(failure: Failure) -> dict[str, Any]:
+    return {
+        "error_code": failure.code,
+        "error_msg": failure.message,
+        "retryable": failure.retryable,
+    }
+
+
+def of_attempt(failure: Failure) -> dict[str, Any]:
+    return {
+        "error_code": failure.code,
+        "error_msg": failure.message,
+        "http_status": failure.http_status,
+    }

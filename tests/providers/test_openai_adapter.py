@@ -1,0 +1,217 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from providers.adapters.openai import OpenAIVideos
+from providers.base import (
+    Accepted,
+    Account,
+    Ambiguous,
+    Failed,
+    Finished,
+    GenerationRequest,
+    HttpAnswer,
+    HttpCall,
+    NoAnswer,
+    PollOutcome,
+    Rejected,
+    StartImage,
+    SubmitOutcome,
+    Working,
+)
+from providers.errors import Code, Failure, UnexpectedReply
+
+WIRE = Path(__file__).parent.parent / "wire" / "openai"
+ADAPTER = OpenAIVideos()
+ACCOUNT = Account("openai", "https://relay.example/v1/", "sk-secret-key", "openai")
+URL = "https://relay.example/v1/videos"
+KEY = {"Authorization": "Bearer sk-secret-key"}
+FIELDS = {"prompt": "A city at dusk", "model": "sora-2", "seconds": "8", "size": "1280x720"}
+
+MODERATED = "Your request was blocked by our moderation system."
+INTEGER = (
+    "Invalid type for 'seconds': expected one of '4', '8', or '12', but got an integer instead."
+)
+BAD_KEY = "Incorrect API key provided: …. You can find your API key at …"
+NO_QUOTA = "You exceeded your current quota, please check your plan and billing details."
+NO_BALANCE = "Your balance is too low for this request."
+COUNTRY = "Country, region, or territory not supported"
+GONE = "The model is gone: The model 'sora-2' does not exist or you do not have access to it."
+SIZE = "Input should be '720x1280' or '1280x720'"
+REDIRECTED = "The base URL redirects to another one: set that one."
+ITS_OWN_ERROR = "The provider had an error of its own."
+UNKNOWN_ADDRESS = "The provider does not know this address: the model or service is gone."
+
+SUBMITS: dict[str, SubmitOutcome] = {
+    "queued": Accepted("video_69a1f0c2"),
+    "accepted_202_with_long_id": Accepted(
+        "eyJtb2RlbCI6InNvcmEtMiIsImlkIjoidmlkZW9fNjlhMSJ9Qchannel2679"
+    ),
+    "failed_job_in_an_error_status": Accepted("video_69a1f0c2"),
+    "moderated": Rejected(Failure(Code.CONTENT_POLICY, MODERATED, 400)),
+    "integer_seconds": Rejected(Failure(Code.VALIDATION_ERROR, INTEGER, 400)),
+    "invalid_key": Rejected(Failure(Code.UNAUTHORIZED, BAD_KEY, 401)),
+    "out_of_quota": Rejected(Failure(Code.QUOTA_EXCEEDED, NO_QUOTA, 429)),
+    "no_balance": Rejected(Failure(Code.QUOTA_EXCEEDED, NO_BALANCE, 402)),
+    "no_user_quota_as_403": Rejected(Failure(Code.QUOTA_EXCEEDED, "预扣费额度失败", 403)),
+    "forbidden": Rejected(Failure(Code.FORBIDDEN, COUNTRY, 403)),
+    "rate_limited": Rejected(
+        Failure(Code.RATE_LIMITED, "Rate limit reached for sora-2.", 429, retry_after=11.5)
+    ),
+    "model_gone": Rejected(Failure(Code.DEPENDENCY_ERROR, GONE, 404)),
+    "no_such_route": Rejected(Failure(Code.DEPENDENCY_ERROR, "Not Found", 404)),
+    "fastapi_validation": Rejected(Failure(Code.VALIDATION_ERROR, SIZE, 422)),
+    "too_large_html": Rejected(
+        Failure(Code.VALIDATION_ERROR, "The provider refused the request.", 413)
+    ),
+    "redirected": Rejected(Failure(Code.DEPENDENCY_ERROR, REDIRECTED, 308)),
+    "timed_out_408": Ambiguous(Failure(Code.TIMEOUT, "The request timed out.", 408)),
+    "bad_gateway_html": Ambiguous(Failure(Code.SERVER_ERROR, ITS_OWN_ERROR, 502)),
+    "overloaded": Ambiguous(
+        Failure(Code.SERVER_ERROR, "The server is overloaded.", 503, retry_after=30)
+    ),
+}
+UNREADABLE_SUBMITS = {
+    "without_id": "no usable id",
+    "id_that_climbs": "no usable id",
+    "cut_json": "no JSON object",
+    "teapot": "HTTP 418",
+}
+POLLS: dict[str, PollOutcome] = {
+    "queued": Working(0, retry_after=2.5),
+    "in_progress": Working(42),
+    "progress_as_text": Working(30),
+    "progress_unknown": Working(None),
+    "progress_beyond_the_end": Working(100),
+    "completed": Finished(),
+    "failed_moderation": Failed(Failure(Code.CONTENT_POLICY, 'Blocked: "…" shows a real person.')),
+    "failed_server_error": Failed(
+        Failure(Code.SERVER_ERROR, "The server had an error while processing your request.")
+    ),
+    "failed_rate_limit": Failed(Failure(Code.RATE_LIMITED, "Too many jobs.")),
+    "failed_unknown_code": Failed(Failure(Code.UNKNOWN_ERROR, "The stars were wrong.")),
+    "failed_without_a_reason": Failed(
+        Failure(Code.UNKNOWN_ERROR, "The provider says that the job failed.")
+    ),
+    "failed_job_in_an_error_status": Failed(Failure(Code.SERVER_ERROR, "Engine core died.")),
+    "not_found": NoAnswer(
+        Failure(Code.DEPENDENCY_ERROR, "Video with id 'video_69a1f0c2' not found.", 404), gone=True
+    ),
+    "gone": NoAnswer(Failure(Code.DEPENDENCY_ERROR, UNKNOWN_ADDRESS, 410), gone=True),
+    "invalid_key": NoAnswer(Failure(Code.UNAUTHORIZED, "Incorrect API key provided.", 401)),
+    "forbidden": NoAnswer(Failure(Code.FORBIDDEN, "You are not allowed to do this.", 403)),
+    "rate_limited_until_a_date": NoAnswer(
+        Failure(Code.RATE_LIMITED, "Slow down.", 429, retry_after=45)
+    ),
+    "bad_gateway_html": NoAnswer(Failure(Code.SERVER_ERROR, ITS_OWN_ERROR, 502)),
+}
+UNREADABLE_POLLS = {
+    "unknown_status": "'rendering'",
+    "without_status": "None",
+    "error_with_status_200": "None",
+    "cut_json": "no JSON object",
+}
+
+
+def recorded(name: str) -> HttpAnswer:
+    found = json.loads((WIRE / f"{name}.json").read_text(encoding="utf-8"))
+    body = found["text"] if "text" in found else json.dumps(found["body"])
+    return HttpAnswer(found["status"], found.get("headers", {}), body.encode())
+
+
+def order(resolution: str = "horizontal", image: StartImage | None = None) -> GenerationRequest:
+    return GenerationRequest(
+        token="att_1",
+        model="sora-2",
+        prompt="A city at dusk",
+        seconds=8,
+        resolution=resolution,
+        is_pro=False,
+        segment_index=1,
+        take=1,
+        image=image,
+    )
+
+
+# ---- what is asked -------------------------------------------------------------------------------
+
+
+def test_a_submit_is_json_with_the_seconds_as_text() -> None:
+    expected = HttpCall("POST", URL, secret_headers=KEY, json=FIELDS)
+    assert ADAPTER.submit(ACCOUNT, order()) == expected
+
+
+def test_a_vertical_shot_has_a_vertical_size() -> None:
+    assert ADAPTER.submit(ACCOUNT, order("vertical")).json["size"] == "720x1280"
+    assert ADAPTER.image_size("vertical", "sora-2-pro") == (720, 1280)
+
+
+def test_a_start_image_that_we_hold_goes_along_as_a_file() -> None:
+    image = StartImage(content=b"\xff\xd8", mime_type="image/jpeg")
+    files = {"input_reference": ("start.jpg", b"\xff\xd8", "image/jpeg")}
+    expected = HttpCall("POST", URL, secret_headers=KEY, form=FIELDS, files=files)
+    assert ADAPTER.submit(ACCOUNT, order(image=image)) == expected
+
+
+def test_a_start_image_elsewhere_goes_along_as_its_address() -> None:
+    call = ADAPTER.submit(ACCOUNT, order(image=StartImage(url="https://pictures.example/a.png")))
+    reference = {"input_reference": {"image_url": "https://pictures.example/a.png"}}
+    assert call == HttpCall("POST", URL, secret_headers=KEY, json=FIELDS | reference)
+
+
+def test_a_job_id_is_quoted_wherever_it_becomes_a_path() -> None:
+    poll = ADAPTER.poll(ACCOUNT, "a/b+c=?d")
+    assert poll == HttpCall("GET", f"{URL}/a%2Fb%2Bc%3D%3Fd", secret_headers=KEY)
+    fetch = ADAPTER.fetch(ACCOUNT, "a/b+c=?d", {})
+    assert (fetch.method, fetch.url) == ("GET", f"{URL}/a%2Fb%2Bc%3D%3Fd/content")
+    assert (fetch.secret_headers, set(fetch.headers)) == (KEY, {"Accept"})
+
+
+def test_the_key_is_in_no_repr() -> None:
+    calls = [ADAPTER.submit(ACCOUNT, order()), ADAPTER.poll(ACCOUNT, "a"), ACCOUNT]
+    assert "secret-key" not in repr(calls)
+
+
+# ---- what is answered ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SUBMITS)
+def test_an_answer_to_a_submit(name: str) -> None:
+    assert ADAPTER.read_submit(recorded(f"submit_{name}")) == SUBMITS[name]
+
+
+@pytest.mark.parametrize("name", UNREADABLE_SUBMITS)
+def test_a_submit_that_cannot_be_read_raises(name: str) -> None:
+    with pytest.raises(UnexpectedReply, match=UNREADABLE_SUBMITS[name]):
+        ADAPTER.read_submit(recorded(f"submit_{name}"))
+
+
+@pytest.mark.parametrize("name", POLLS)
+def test_an_answer_to_a_poll(name: str) -> None:
+    assert ADAPTER.read_poll(recorded(f"poll_{name}")) == POLLS[name]
+
+
+@pytest.mark.parametrize("name", UNREADABLE_POLLS)
+def test_a_poll_that_cannot_be_read_raises(name: str) -> None:
+    with pytest.raises(UnexpectedReply, match=UNREADABLE_POLLS[name]):
+        ADAPTER.read_poll(recorded(f"poll_{name}"))
+
+
+def test_every_recorded_answer_is_read() -> None:
+    submits = {f"submit_{name}" for name in SUBMITS | UNREADABLE_SUBMITS}
+    polls = {f"poll_{name}" for name in POLLS | UNREADABLE_POLLS}
+    assert {path.stem for path in WIRE.iterdir()} == submits | polls
+
+
+def test_no_status_without_a_body_is_an_acceptance() -> None:
+    kinds: dict[type, set[int]] = {Rejected: set(), Ambiguous: set(), UnexpectedReply: set()}
+    for status in range(100, 600):
+        try:
+            kinds[type(ADAPTER.read_submit(HttpAnswer(status, {}, b"")))].add(status)
+        except UnexpectedReply:
+            kinds[UnexpectedReply].add(status)
+    moved = {301, 307, 308}
+    refused = {400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 429}
+    assert kinds[Rejected] == moved | refused
+    assert kinds[Ambiguous] == {408, *range(500, 600)}
