@@ -27,7 +27,7 @@ from providers.models import Provider, Recovery
 from runs import lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Status, Step, Task
-from runs.steps.dispatch import error_of
+from runs.steps import errors
 
 BATCH = 200
 MAX_PAGES = 50
@@ -269,7 +269,7 @@ def _never_made(task: Task, attempt: Attempt, known: Mapping[str, Any]) -> Move:
     message = (
         f"{attempt.provider_id} made no job of {task.tries} submits; the last: {attempt.error_msg}"
     )
-    values = error_of(Failure(Code.SERVER_ERROR, message))
+    values = errors.of_task(Failure(Code.SERVER_ERROR, message))
     return Move(
         task,
         Status.FAILED,
