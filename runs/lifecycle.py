@@ -97,7 +97,7 @@ def claim(
         steps=", ".join(["%s"] * len(steps)),
         which=which[suspects],
         # Who crashed alone comes last: kills at random seldom meet the same one twice in a row.
-        first="crashes, due_at" if suspects else "due_at",
+        first=f"{_CRASHES}, due_at" if suspects else "due_at",
         alone="TRUE" if suspects else "FALSE",
         suspected=suspected(),
         crashes=_CRASHES,
