@@ -167,6 +167,9 @@ class Task(models.Model):
     crashes = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Workers that died over it since it last got on."
     )
+    alone = models.BooleanField(
+        default=False, db_default=False, help_text="It was claimed alone, being suspected."
+    )
     failed_providers = models.JSONField(default=list, help_text="Not asked again until a retry.")
     provider_id = models.CharField(max_length=64, blank=True)
     provider_model_id = models.CharField(max_length=255, blank=True)
@@ -234,6 +237,7 @@ class Task(models.Model):
                 fields=["reuse_of"], condition=Q(reuse_of__isnull=False), name="task_reuse_of"
             ),
             models.Index(fields=["segment_uuid"], name="task_segment"),
+            models.Index(fields=["step"], condition=Q(crashes__gt=0), name="task_suspected"),
             # What an operator looks for among a million: few rows, so small indexes.
             models.Index(
                 fields=["error_code", "-id"], condition=~Q(error_code=""), name="task_errors"

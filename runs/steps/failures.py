@@ -112,6 +112,7 @@ def requeue(
         "due_at": due_at,
         "waiting_reason": reason[:255],
         "progress": None,
+        "crashes": 0,
         **(values or {}),
     }
     return Move(

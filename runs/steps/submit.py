@@ -69,11 +69,22 @@ class Submitter:
         """One pass: write what was answered, then claim and send. Returns how much was done."""
         begun = time.monotonic()
         written = self._write(now, begun=begun)
-        # Handed over at once: what is committed and then not sent looks like a lost answer later.
-        free = settings.SENDERS - len(self.pending)
-        self._send(dispatch.claim(free, now=now, begun=begun))
-        self._send(_resends(settings.SENDERS - len(self.pending), now=now))
+        suspects = any(lifecycle.any_suspect(step, now=now) for step in (Step.SUBMIT, Step.RESEND))
+        alone = any(sending.task.alone for sending in self.pending.values())
+        # A suspect waits until nothing else is on the wire. When limits hold it then, it holds up nobody.
+        if suspects and not self.pending:
+            self._claim(1, now=now, begun=begun, suspects=True)
+            alone = bool(self.pending)
+            suspects = False
+        if not suspects and not alone:
+            self._claim(settings.SENDERS, now=now, begun=begun, suspects=False)
         return written + len(self.pending)
+
+    def _claim(self, limit: int, *, now: datetime, begun: float, suspects: bool) -> None:
+        # Handed over at once: what is committed and then not sent looks like a lost answer later.
+        free = limit - len(self.pending)
+        self._send(dispatch.claim(free, now=now, begun=begun, suspects=suspects))
+        self._send(_resends(limit - len(self.pending), now=now, suspects=suspects))
 
     def _send(self, sendings: Sequence[Sending]) -> None:
         for sending in sendings:
@@ -122,9 +133,9 @@ def _write_alone(answer: tuple[Sending, Outcome], now: datetime) -> None:
         logger.exception("the answer of attempt %s could not be written", answer[0].attempt.pk)
 
 
-def _resends(limit: int, *, now: datetime) -> list[Sending]:
+def _resends(limit: int, *, now: datetime, suspects: bool) -> list[Sending]:
     begun = time.monotonic()
-    found = recover.claim_resends(limit, now=now)
+    found = recover.claim_resends(limit, now=now, suspects=suspects)
     return [Sending(task, attempt, begun, again=True) for task, attempt in found]
 
 
@@ -149,7 +160,7 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         )
     if isinstance(call, Accepted):
         return call
-    fault("committed_before_send")
+    fault("committed_before_send", attempt.prompt)
     send_by = sending.begun + settings.SEND_WITHIN_SECONDS
     if time.monotonic() > send_by:
         return TooLate()
@@ -283,7 +294,8 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
             model = known.models.get((attempt.provider_id, attempt.provider_model_id))
             return _accepted(task, attempt, outcome, model, now)
         case Ambiguous(failure):
-            return _lost(task, attempt, failure, known.classes, now)
+            lost = _lost(task, attempt, failure, known.classes, now)
+            return replace(lost, values={**lost.values, "crashes": 0})
         case Rejected(failure):
             ended = {
                 "phase": Phase.REJECTED,
