@@ -20,6 +20,7 @@ from providers.models import Provider
 from tests.processes import ROOT, environment
 
 SEED = import_module("providers.migrations.0002_seed")
+RECOVERY = import_module("providers.migrations.0004_recovery_of_the_seeded")
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def seed() -> None:
     """A transactional test before this one has emptied the seeded tables."""
     if not Provider.objects.exists():
         SEED.seed(apps, None)
+        RECOVERY.look_up(apps, None)
 
 
 def everything_stored(folder: Path) -> tuple[dict[str, list[Any]], set[str]]:
