@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from tests.chaos.world import ZOMBIE_SECONDS, Process, World
 
@@ -51,12 +52,15 @@ class Points:
             deaths = self.world.web_deaths
             self.world.kill("web")
             self.world.bear("web", fault=f"{name}:1")
-            if _comes_true(lambda deaths=deaths: self.world.web_deaths > deaths):
+            if _comes_true(partial(self._web_died, after=deaths)):
                 self.hits[f"{name}:kill"] += 1
             else:
                 self.missed.append(f"{name}:kill")
         self.world.kill("web")
         self.world.bear("web")
+
+    def _web_died(self, *, after: int) -> bool:
+        return self.world.web_deaths > after
 
     def run(self) -> None:
         pairs = [(name, action) for name in POINTS for action in ("kill", "stop")]
