@@ -113,7 +113,7 @@ def _idle(model: ProviderModel, now: datetime, position: int) -> Candidate:
         price_per_second=model.price_per_second,
         balance=provider.balance,
         balance_currency=provider.balance_currency,
-        options=model.options,
+        options=_options(model),
         held_until=max(holds) if holds else None,
         hold_reason=(provider.hold_reason or model.hold_reason) if holds else "",
     )
@@ -134,6 +134,12 @@ def _image_inputs(model: ProviderModel) -> Sequence[ImageInput]:
     if model.image_inputs is not None:
         return _read(capabilities.image_inputs, model.image_inputs)
     return registry.image_inputs(model.provider_id)
+
+
+def _options(model: ProviderModel) -> dict[str, Any]:
+    """What an attempt keeps of its model: what the adapter needs to know, and how it takes a start image."""
+    image = {"image_inputs": model.image_inputs, "max_image_bytes": model.max_image_bytes}
+    return {**model.options, **{name: value for name, value in image.items() if value is not None}}
 
 
 def _is_dead(model: ProviderModel, today: date) -> bool:
