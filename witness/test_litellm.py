@@ -70,14 +70,23 @@ def film(*prompts: str) -> bytes:
 
 def tasks_of(api: str, *prompts: str) -> list[dict[str, Any]]:
     """Import a storyboard, run it, and wait for its end."""
-    upload = requests.post(f"{api}/storyboards", files={"file": ("film.json", film(*prompts))})
+    upload = requests.post(
+        f"{api}/storyboards", files={"file": ("film.json", film(*prompts))}, timeout=30
+    )
     wanted = {"storyboard_id": upload.json()["id"], "model_id": "sora2", "concurrency": 4}
-    run = requests.post(f"{api}/runs", json=wanted).json()
+    run = requests.post(f"{api}/runs", json=wanted, timeout=30).json()
     until = time.monotonic() + 90
-    while requests.get(f"{api}/runs/{run['id']}").json()["status"] in ("queued", "running"):
-        assert time.monotonic() < until, requests.get(f"{api}/runs/{run['id']}/tasks").text
+    while requests.get(f"{api}/runs/{run['id']}", timeout=30).json()["status"] in (
+        "queued",
+        "running",
+    ):
+        assert time.monotonic() < until, requests.get(
+            f"{api}/runs/{run['id']}/tasks", timeout=30
+        ).text
         time.sleep(0.3)
-    tasks: list[dict[str, Any]] = requests.get(f"{api}/runs/{run['id']}/tasks").json()["items"]
+    tasks: list[dict[str, Any]] = requests.get(f"{api}/runs/{run['id']}/tasks", timeout=30).json()[
+        "items"
+    ]
     return tasks
 
 
@@ -87,7 +96,9 @@ def test_a_storyboard_is_made_through_the_proxy(
     tasks = tasks_of(cineflow, "A city at dusk", "一座城市", "A harbour")
     assert [task["status"] for task in tasks] == ["completed"] * 3
     host = cineflow.removesuffix("/api/v1")
-    assert all(is_video(requests.get(host + task["video_url"]).content) for task in tasks)
+    assert all(
+        is_video(requests.get(host + task["video_url"], timeout=30).content) for task in tasks
+    )
     assert len(far_end.posts()) == 3
 
 
