@@ -14,6 +14,9 @@ PROVIDER = {
     "weight": 10,
     **CAPABILITIES,
     "configured": False,
+    "held_until": None,
+    "hold_reason": None,
+    "breaker": "closed",
 }
 PROVIDER_PATCH = {"priority": 5, "supported_durations": [10, 15]}
 

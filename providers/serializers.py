@@ -5,10 +5,12 @@
 
 from typing import Any
 
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from providers import catalogue, registry
-from providers.models import DURATIONS, RESOLUTIONS, ClientEvent, Provider, VideoModel
+from providers.models import DURATIONS, RESOLUTIONS, Breaker, ClientEvent, Provider, VideoModel
 
 _CAPABILITIES = (
     "supports_image_to_video",
@@ -33,14 +35,38 @@ class ProviderSerializer(CapabilitiesSerializer):
         help_text="Whether a key is there and this version speaks the provider's protocol."
     )
 
+    held_until = serializers.SerializerMethodField(
+        help_text="Until when nothing is submitted there; null when it is not held."
+    )
+    hold_reason = serializers.SerializerMethodField(
+        help_text="Why it is held, or tried one submit at a time; null when it is neither."
+    )
+    breaker = serializers.SerializerMethodField(
+        help_text="`open` and then `half_open` after a refusal that is not about the shot: a wrong key, "
+        "an empty balance, an outage. Of this account; its single models have their own."
+    )
+
     class Meta(CapabilitiesSerializer.Meta):
         fields = (
-            "id", "display_name", "enabled", "priority", "weight", *_CAPABILITIES, "configured"
+            "id", "display_name", "enabled", "priority", "weight", *_CAPABILITIES, "configured",
+            "held_until", "hold_reason", "breaker",
         )  # fmt: skip
         read_only_fields = fields
 
     def get_configured(self, provider: Provider) -> bool:
         return registry.is_configured(provider.pk)
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_held_until(self, provider: Provider) -> str | None:
+        until = provider.held_until(timezone.now())
+        return str(serializers.DateTimeField().to_representation(until)) if until else None
+
+    def get_hold_reason(self, provider: Provider) -> str | None:
+        return provider.reason(timezone.now()) or None
+
+    @extend_schema_field(serializers.ChoiceField(Breaker.choices))
+    def get_breaker(self, provider: Provider) -> str:
+        return provider.breaker(timezone.now()).value
 
 
 class ModelSerializer(serializers.ModelSerializer[VideoModel]):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -79,6 +80,29 @@ def test_a_hold_can_be_released(admin_client: Client) -> None:
         "preview",
     ]
     assert Provider.objects.get(pk="openai").hold_reason == ""
+
+
+def test_a_release_closes_the_breakers_of_the_account_and_its_models(
+    admin_client: Client,
+) -> None:
+    Provider.objects.filter(pk="openai").update(trips=2, hold_reason="401")
+    ProviderModel.objects.update(trips=1, not_before=timezone.now() + timedelta(hours=1))
+    body = {"action": "release_the_hold", "_selected_action": ["openai", "sora_hk"]}
+    page = admin_client.post(PROVIDERS, body, follow=True).content.decode()
+    assert "Holds released: 2." in page
+    assert not Provider.objects.filter(trips__gt=0).exists()
+    held = ProviderModel.objects.filter(Q(trips__gt=0) | Q(not_before__isnull=False))
+    assert set(held.values_list("provider_id", flat=True)) == {"aihubmix", "preview"}
+
+
+def test_the_pages_tell_the_state_of_the_breakers(admin_client: Client) -> None:
+    hold("openai", hours=3)
+    Provider.objects.filter(pk="openai").update(trips=1)
+    ProviderModel.objects.filter(provider="openai", name="sora-2").update(trips=1)
+    assert "open: nothing is submitted for now" in read(admin_client, PROVIDERS)
+    page = read(admin_client, f"{PROVIDERS}openai/change/")
+    assert "open: nothing is submitted for now" in page
+    assert "half open: one submit at a time is tried" in page
 
 
 def test_a_provider_can_be_edited_with_its_models(admin_client: Client) -> None:
@@ -201,6 +225,7 @@ def test_a_page_takes_no_more_queries_for_more_rows(
     admin_client: Client, path: str, more: Callable[[], None]
 ) -> None:
     more_events()
+    read(admin_client, path)  # the first page of a process asks for content types as well
     before = queries(admin_client, path)
     more()
     assert queries(admin_client, path) == before

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from runs import invariants
 from runs.models import ACTIVE, Attempt, Phase, Run, Status, Task
 from tests.processes import wait_for, workers
 from tests.providers.simulated import Simulator, simulator
@@ -45,6 +46,11 @@ def has_ended(run: Run) -> bool:
     return run.status not in ACTIVE
 
 
+def assert_nothing_is_broken() -> None:
+    found = invariants.check(invariants.Options(now=timezone.now(), hashes=True))
+    assert [rows for rows in found.values() if rows] == []
+
+
 def has_created(far_end: Simulator, jobs: int) -> bool:
     return far_end.summary()["created"] >= jobs
 
@@ -58,6 +64,7 @@ def test_four_hundred_jobs_with_fifty_in_flight(start: MakeRun, tmp_path: Path) 
     assert (ledger["posts"], ledger["created"]) == (400, 400)
     assert ledger["max_in_flight"] <= 50
     assert Attempt.objects.filter(phase=Phase.DONE).count() == 400
+    assert_nothing_is_broken()
 
 
 def test_a_worker_killed_five_times_bills_no_job_twice(start: MakeRun, tmp_path: Path) -> None:
@@ -80,6 +87,7 @@ def test_a_worker_killed_five_times_bills_no_job_twice(start: MakeRun, tmp_path:
     caught = Task.objects.filter(run=run, status=Status.FAILED)
     assert {(task.error_code, task.possibly_billed) for task in caught} <= {("unknown_error", True)}
     assert caught.count() == unanswered.count()
+    assert_nothing_is_broken()
 
 
 def test_a_run_completes_without_any_broker(start: MakeRun, tmp_path: Path, settings: Any) -> None:
@@ -88,6 +96,7 @@ def test_a_run_completes_without_any_broker(start: MakeRun, tmp_path: Path, sett
         run = start("a city", "一座城市", model_id="preview")
         wait_for(lambda: has_ended(run))
     assert run.status == Status.COMPLETED
+    assert_nothing_is_broken()
 
 
 def test_a_worker_that_is_asked_to_stop_does_so_in_order(start: MakeRun, tmp_path: Path) -> None:
@@ -98,3 +107,4 @@ def test_a_worker_that_is_asked_to_stop_does_so_in_order(start: MakeRun, tmp_pat
     assert Attempt.objects.filter(phase=Phase.SENDING).count() == 0
     run.refresh_from_db()
     assert (run.failed, Attempt.objects.filter(phase=Phase.AMBIGUOUS).count()) == (0, 0)
+    assert_nothing_is_broken()
