@@ -87,6 +87,7 @@ def test_a_foreign_key_may_be_named_either_way() -> None:
         "error_code": "",
         "error_msg": "",
         "possibly_billed": False,
+        "asked": 0,
         "cost": Decimal("1.2500"),
     }
     bulk.insert(Attempt, list(given), [list(given.values())])
