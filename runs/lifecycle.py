@@ -5,19 +5,23 @@ caller learns it. Counts of the run and the event that tells the story are writt
 Locks are taken in one order everywhere: runs by id, then tasks.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 
 from cineflow.core import guarded
 from cineflow.core.bulk import insert
 from cineflow.core.errors import Conflict
+from cineflow.core.faults import fault
 from runs.models import ACTIVE, LIVE, Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
+
+logger = logging.getLogger(__name__)
 
 COUNTED = (
     Status.QUEUED,
@@ -154,7 +158,7 @@ def apply(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
         return set()
     with transaction.atomic():
         runs = lock_runs({move.task.run_id for move in moves})
-        moves = _heed_cancels(moves)
+        moves = _heed_cancels(_newest(moves))
         won = guarded.write(
             Task, [_task_change(move, now) for move in moves if move.task.run_id in runs]
         )
@@ -163,7 +167,36 @@ def apply(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
         VideoFile.objects.bulk_create([move.new_file for move in made if move.new_file])
         _point_to_files(made)
         _tell(runs, made, now)
+        fault("rolled_up_before_commit")
+    fault("rolled_up")
     return won
+
+
+def apply_apart(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
+    """As `apply`; but one run whose rows cannot be written holds up no other's moves."""
+    try:
+        return apply(moves, now=now)
+    except (InterfaceError, OperationalError):
+        raise  # the database is away: for everybody
+    except DatabaseError:
+        logger.exception("moves could not be written together; each run's are written alone")
+    won: set[UUID] = set()
+    for run_id in {move.task.run_id for move in moves}:
+        try:
+            won |= apply([move for move in moves if move.task.run_id == run_id], now=now)
+        except (InterfaceError, OperationalError):
+            raise
+        except DatabaseError:
+            logger.exception("the moves of run %s could not be written", run_id)
+    return won
+
+
+def _newest(moves: Sequence[Move]) -> list[Move]:
+    """One move a task. A worker may have lost a claim and won it again, and now bring the work of both."""
+    newest: dict[UUID, Move] = {}
+    for move in sorted(moves, key=lambda move: move.task.fence):
+        newest[move.task.pk] = move
+    return [move for move in moves if newest[move.task.pk] is move]
 
 
 def _heed_cancels(moves: Sequence[Move]) -> Sequence[Move]:
@@ -282,10 +315,6 @@ def status_of(run: Run) -> Status:
     return Status.CANCELED if run.canceled else Status.COMPLETED
 
 
-# A task that took so many workers down with it, one after the other, is set aside.
-POISON_AFTER = 3
-
-
 def poisoned(task: Task, attempt: Attempt | None, attempt_values: Mapping[str, Any]) -> Move:
     """The end of a task over which worker after worker died; a finished video stays to be fetched."""
     paid = task.step == Step.DOWNLOAD
@@ -342,6 +371,7 @@ def cancel_run(run_id: UUID, *, now: datetime) -> int:
         guarded.write(Task, changes)
         _tell_of_run(runs[run_id], "cancel", f"the end of {reached} tasks is asked for", now)
         _tell(runs, moves, now)
+        fault("cancel_before_commit")
     return reached
 
 

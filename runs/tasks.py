@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from cineflow.api import idempotency
+from cineflow.core.faults import fault
 from providers import client_events
 from runs.models import Heartbeat
 from runs.sweep import Sweep
@@ -57,6 +58,7 @@ def hint() -> None:
 
 def _publish() -> None:
     global _silent_until
+    fault("committed_before_hint")
     if time.monotonic() < _silent_until or not _publishing.acquire(blocking=False):
         return
     try:

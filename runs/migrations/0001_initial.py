@@ -345,7 +345,9 @@ class Migration(migrations.Migration):
                 (
                     "asked",
                     models.PositiveSmallIntegerField(
-                        default=0, help_text="Look-ups or re-sends since its answer was lost."
+                        default=0,
+                        db_default=0,
+                        help_text="Look-ups or re-sends since its answer was lost.",
                     ),
                 ),
                 ("cancel_asked_at", models.DateTimeField(blank=True, null=True)),

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Q
 
 from cineflow.core import ids
+from cineflow.core.faults import fault
 from providers.errors import Code, Failure
 from providers.models import Provider
 from providers.routing import Candidate, Decision, Strategy, as_json, route
@@ -35,12 +36,17 @@ class Sending:
 
     task: Task
     attempt: Attempt
-    committed: float  # time.monotonic(), which goes on while a process is stopped
+    begun: float  # time.monotonic() at `sent_at`; it goes on while a process is stopped
     again: bool = False  # the same submit once more, under its token
 
 
-def claim(limit: int, *, now: datetime) -> list[Sending]:
-    """Commit an attempt for up to `limit` due tasks within every limit; they are to be sent at once."""
+def claim(limit: int, *, now: datetime, begun: float | None = None) -> list[Sending]:
+    """Commit an attempt for up to `limit` due tasks within every limit; they are to be sent at once.
+
+    `begun` is the time.monotonic() of `now`. The wait for the lock belongs to the time in which they may
+    be sent: the minute of an account is counted from `now`.
+    """
+    begun = time.monotonic() if begun is None else begun
     if limit <= 0 or not _waiting_runs().exists():
         return []
     with transaction.atomic():
@@ -50,9 +56,9 @@ def claim(limit: int, *, now: datetime) -> list[Sending]:
         desk.serve()
         lifecycle.postpone(desk.postponed)
         won = lifecycle.apply(desk.moves, now=now)
-    committed = time.monotonic()
+        fault("claimed_before_commit")
     return [
-        Sending(_as_sent(move), move.new_attempt, committed)
+        Sending(_as_sent(move), move.new_attempt, begun)
         for move in desk.moves
         if move.new_attempt and move.task.pk in won
     ]
@@ -90,7 +96,7 @@ def _present_load(flying: Mapping[tuple[UUID, str], int], now: datetime) -> Load
         load.sending[provider_id] = load.sending.get(provider_id, 0) + number
         load.sending[provider_id, model] = number
     # A submit reaches the far end a little after it is counted here, so the minute is a little longer.
-    since = now - timedelta(seconds=60 + settings.SEND_WITHIN_SECONDS)
+    since = now - timedelta(seconds=settings.RATE_WINDOW_SECONDS + settings.SEND_WITHIN_SECONDS)
     limited = Provider.objects.exclude(max_per_minute=None).values("pk")
     recent = Attempt.objects.filter(provider_id__in=limited, sent_at__gt=since).order_by()
     for provider_id, number in recent.values_list("provider_id").annotate(number=Count("pk")):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import Failed, Finished, HttpAnswer, HttpCall, NoAnswer, PollOutcome, Working
 from providers.errors import Code, Failure, UnexpectedReply
@@ -43,6 +44,7 @@ def turn(client: PollClient, now: datetime) -> int:
     canceled = cancels.turn(client, [(task, attempts[task.pk]) for task in tasks], now)
     tasks = [task for task in tasks if task.pk not in canceled]
     outcomes = _ask(client, [attempts[task.pk] for task in tasks])
+    fault("polled_before_write")
     runs = Run.objects.in_bulk({task.run_id for task in tasks})
     intervals = _intervals(attempts.values())
     moves, postponed = [], []
@@ -54,7 +56,7 @@ def turn(client: PollClient, now: datetime) -> int:
         else:
             postponed.append((task, decided))
     lifecycle.postpone(postponed)
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
     return len(tasks) + len(canceled)
 
 
@@ -166,9 +168,10 @@ def _again(
 
 
 def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) -> Move:
-    # A download that only wanted a fresh address goes on counting its own errors.
-    errors = task.errors_in_a_row if attempt.phase == Phase.DOWNLOADING else 0
-    values = {"step": Step.DOWNLOAD, "due_at": now, "errors_in_a_row": errors}
+    values: dict[str, Any] = {"step": Step.DOWNLOAD, "due_at": now}
+    # A download that only wanted a fresh address goes on counting its own errors and crashes.
+    if attempt.phase != Phase.DOWNLOADING:
+        values |= {"errors_in_a_row": 0, "crashes": 0}
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
     known |= {"error_code": "", "error_msg": "", "http_status": None}
     why = f"finished at {attempt.provider_id}"

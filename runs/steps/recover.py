@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import (
     CannotLookUp,
@@ -27,6 +28,7 @@ from providers.models import Provider, Recovery
 from runs import lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Status, Step, Task
+from runs.steps import errors
 
 BATCH = 200
 MAX_PAGES = 50
@@ -113,7 +115,9 @@ def turn(client: PollClient, now: datetime) -> int:
     for provider_id, lost in by_provider.items():
         lost.sort(key=lambda pair: pair[1].sent_at)
         since = lost[0][1].sent_at.timestamp() - _SKEW_SECONDS
-        _settle(lost, list_jobs(client, provider_id, since), now)
+        found = list_jobs(client, provider_id, since)
+        fault("looked_up_before_write")
+        _settle(lost, found, now)
     return len(tasks)
 
 
@@ -130,8 +134,10 @@ def list_jobs(client: PollClient, provider_id: str, since: float) -> list[SeenJo
         seen += outcome.jobs
         page = outcome.next_page
         if page is None or (outcome.jobs and outcome.jobs[-1].created_at < since):
-            break
-    return [job for job in seen if job.created_at >= since]
+            return [job for job in seen if job.created_at >= since]
+    # What was not read may hold the job: nothing is absent that was not looked at.
+    words = f"The list of jobs is longer than the {MAX_PAGES} pages that were read."
+    return NoAnswer(Failure(Code.UNKNOWN_ERROR, words))
 
 
 def _read(client: PollClient, provider_id: str, call: HttpCall) -> LookUpOutcome:
@@ -247,13 +253,32 @@ def adoption(task: Task, attempt: Attempt, job_id: str, now: datetime, **more: A
 def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
     words = "The last look-up shows that no job was made; it is submitted again."
     known = {"phase": Phase.ABSENT, "finished_at": now, "possibly_billed": False}
-    if task.crashes >= lifecycle.POISON_AFTER:
+    if task.crashes >= settings.POISON_AFTER:
         return lifecycle.poisoned(task, attempt, known)
+    if task.tries >= settings.MAX_ATTEMPTS:
+        return _never_made(task, attempt, known)
     values = {"step": Step.SUBMIT, "due_at": now, "waiting_reason": "", "errors_in_a_row": 0}
     return Move(
         task,
         Status.QUEUED,
         words,
+        kind="absent",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+    )
+
+
+def _never_made(task: Task, attempt: Attempt, known: Mapping[str, Any]) -> Move:
+    """A far end that answers no submit and makes no job of any is not asked for ever."""
+    message = (
+        f"{attempt.provider_id} made no job of {task.tries} submits; the last: {attempt.error_msg}"
+    )
+    values = errors.of_task(Failure(Code.SERVER_ERROR, message))
+    return Move(
+        task,
+        Status.FAILED,
+        message,
         kind="absent",
         values=values,
         attempt=attempt,
@@ -294,7 +319,7 @@ def _unanswered(lost: Sequence[tuple[Task, Attempt]], now: datetime) -> None:
             }
             postponed.append((task, values))
     lifecycle.postpone(postponed)
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
 
 
 # ---- class A: the same submit again -------------------------------------------------------------------

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -166,6 +167,9 @@ def act(
 
 
 def queries(client: Client, path: str) -> list[str]:
+    # Content types are read once a process: whoever asks first must not pay for the others.
+    for model in (Run, Task, Attempt):
+        ContentType.objects.get_for_model(model)
     with CaptureQueriesContext(connection) as captured:
         page(client, path)
     return [query["sql"] for query in captured.captured_queries]
@@ -677,7 +681,7 @@ def test_a_list_counts_no_further_than_its_bound(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(BoundedPaginator, "most", 100)
-    many_tasks(make_run(), 101)
+    many_tasks(101)
     html = page(admin_client, TASKS)
     assert "more than 100 tasks" in html
     assert "100 results" not in html
@@ -688,13 +692,16 @@ def test_a_list_counts_no_further_than_its_bound(
     assert admin_client.get(TASKS, {"p": "3"}).status_code == 302
 
 
-def many_tasks(run: Run, number: int) -> None:
+def many_tasks(number: int) -> Run:
+    """A run that has ended, with tasks that nobody has read."""
+    run = make_run("completed")
+    run.tasks.all().delete()
     # fmt: off
     columns = (
         "id", "run", "segment_uuid", "segment_index", "take", "snapshot", "full_prompt",
         "fingerprint", "status", "step", "fence", "waiting_reason", "attempt_count", "tries",
         "errors_in_a_row", "failed_providers", "provider_id", "provider_model_id", "error_code",
-        "error_msg", "possibly_billed", "created_at", "updated_at",
+        "error_msg", "possibly_billed", "created_at", "updated_at", "finished_at",
     )
     # fmt: on
     rows: Iterator[tuple[object, ...]] = (
@@ -722,11 +729,13 @@ def many_tasks(run: Run, number: int) -> None:
             False,
             NOW,
             NOW + timedelta(seconds=index),
+            NOW,
         )
         for index in range(1, number + 1)
     )
     insert(Task, columns, rows)
     Run.objects.filter(pk=run.pk).update(total_tasks=number, completed=number)
+    return run
 
 
 @pytest.mark.parametrize(
@@ -741,7 +750,7 @@ def test_a_list_of_fifty_thousand_tasks_is_read_along_an_index(
     admin_client: Client, path: str, index: str
 ) -> None:
     for _ in range(5):
-        many_tasks(run := make_run(status=Status.COMPLETED), 10_000)
+        run = many_tasks(10_000)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     plan = admin_client.get(path.format(run=run.public_id)).context["cl"].queryset[:50].explain()

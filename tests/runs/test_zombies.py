@@ -107,7 +107,7 @@ def test_a_submit_that_comes_late_to_the_wire_is_not_sent(
     start(*["a city"] * ZOMBIES, concurrency=ZOMBIES)
     long_ago = time.monotonic() - settings.SEND_WITHIN_SECONDS - 1
     for sending in dispatch.claim(ZOMBIES, now=machine.now):
-        late = replace(sending, committed=long_ago)
+        late = replace(sending, begun=long_ago)
         assert submit.send(machine.transport, late) == submit.TooLate()
     assert far_end.summary()["posts"] == 0
 
