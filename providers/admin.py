@@ -46,6 +46,15 @@ class OnlyChangedFields(admin.ModelAdmin):  # type: ignore[type-arg]
         else:
             super().save_model(request, obj, form, change)
 
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save(commit=False)
+        for row, names in formset.changed_objects:
+            row.save(update_fields=names)
+        for row in formset.new_objects:
+            row.save()
+        for row in formset.deleted_objects:
+            row.delete()
+
 
 def _hold(row: Holdable) -> str | None:
     now = timezone.now()
@@ -93,7 +102,9 @@ class ProviderAdmin(OnlyChangedFields):
     readonly_fields = ("id", "key_configured", "breaker", "hold")
     fieldsets = (
         (None, {"fields": ("id", "display_name", "enabled", "key_configured")}),
-        ("Routing", {"fields": ("priority", "weight", "max_in_flight", "breaker", "hold")}),
+        ("Routing", {"fields": ("priority", "weight")}),
+        ("Limits", {"fields": (("max_in_flight", "max_per_minute"), "breaker", "hold")}),
+        ("When an answer is lost, or a run canceled", {"fields": ("recovery", "can_cancel")}),
         (
             "What it can make",
             {

@@ -10,7 +10,16 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from providers import catalogue, registry
-from providers.models import DURATIONS, RESOLUTIONS, Breaker, ClientEvent, Provider, VideoModel
+from providers.models import (
+    DURATIONS,
+    RESOLUTIONS,
+    Breaker,
+    ClientEvent,
+    Holdable,
+    Provider,
+    ProviderModel,
+    VideoModel,
+)
 
 _CAPABILITIES = (
     "supports_image_to_video",
@@ -18,6 +27,7 @@ _CAPABILITIES = (
     "supported_resolutions",
     "supports_pro",
 )
+_HOLD = ("held_until", "hold_reason", "breaker")
 
 
 class CapabilitiesSerializer(serializers.ModelSerializer[Provider]):
@@ -30,11 +40,7 @@ class CapabilitiesSerializer(serializers.ModelSerializer[Provider]):
         read_only_fields: tuple[str, ...] = _CAPABILITIES
 
 
-class ProviderSerializer(CapabilitiesSerializer):
-    configured = serializers.SerializerMethodField(
-        help_text="Whether a key is there and this version speaks the provider's protocol."
-    )
-
+class HoldSerializer(serializers.Serializer[Holdable]):
     held_until = serializers.SerializerMethodField(
         help_text="Until when nothing is submitted there; null when it is not held."
     )
@@ -43,30 +49,46 @@ class ProviderSerializer(CapabilitiesSerializer):
     )
     breaker = serializers.SerializerMethodField(
         help_text="`open` and then `half_open` after a refusal that is not about the shot: a wrong key, "
-        "an empty balance, an outage. Of this account; its single models have their own."
+        "an empty balance, an outage, a model that is gone."
+    )
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_held_until(self, row: Holdable) -> str | None:
+        until = row.held_until(timezone.now())
+        return str(serializers.DateTimeField().to_representation(until)) if until else None
+
+    def get_hold_reason(self, row: Holdable) -> str | None:
+        return row.reason(timezone.now()) or None
+
+    @extend_schema_field(serializers.ChoiceField(Breaker.choices))
+    def get_breaker(self, row: Holdable) -> str:
+        return row.breaker(timezone.now()).value
+
+
+class ProviderModelSerializer(HoldSerializer, serializers.ModelSerializer[ProviderModel]):
+    class Meta:
+        model = ProviderModel
+        fields = ("name", *_HOLD)
+        read_only_fields = fields
+
+
+class ProviderSerializer(HoldSerializer, CapabilitiesSerializer):
+    configured = serializers.SerializerMethodField(
+        help_text="Whether a key is there and this version speaks the provider's protocol."
+    )
+    provider_models = ProviderModelSerializer(
+        many=True, help_text="Its models under its own names; each has a breaker beside the account's."
     )
 
     class Meta(CapabilitiesSerializer.Meta):
         fields = (
             "id", "display_name", "enabled", "priority", "weight", *_CAPABILITIES, "configured",
-            "held_until", "hold_reason", "breaker",
+            *_HOLD, "provider_models",
         )  # fmt: skip
         read_only_fields = fields
 
     def get_configured(self, provider: Provider) -> bool:
         return registry.is_configured(provider.pk)
-
-    @extend_schema_field(serializers.DateTimeField(allow_null=True))
-    def get_held_until(self, provider: Provider) -> str | None:
-        until = provider.held_until(timezone.now())
-        return str(serializers.DateTimeField().to_representation(until)) if until else None
-
-    def get_hold_reason(self, provider: Provider) -> str | None:
-        return provider.reason(timezone.now()) or None
-
-    @extend_schema_field(serializers.ChoiceField(Breaker.choices))
-    def get_breaker(self, provider: Provider) -> str:
-        return provider.breaker(timezone.now()).value
 
 
 class ModelSerializer(serializers.ModelSerializer[VideoModel]):

@@ -132,6 +132,27 @@ def test_a_save_keeps_what_the_engine_wrote_while_the_page_was_open(admin_client
     assert (provider.weight, provider.hold_reason) == (33, "the balance is empty")
 
 
+def test_a_save_keeps_what_the_engine_wrote_to_a_model_while_it_was_saved(
+    admin_client: Client,
+) -> None:
+    path = f"{PROVIDERS}openai/change/"
+    form = form_of(admin_client, path) | {"provider_models-0-price_per_second": "0.25"}
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.post(path, form)
+    (update,) = [q["sql"] for q in captured if 'UPDATE "providers_providermodel"' in q["sql"]]
+    assert "price_per_second" in update
+    assert "trips" not in update
+
+
+def test_limits_and_what_a_lost_answer_leads_to_are_set_there(admin_client: Client) -> None:
+    path = f"{PROVIDERS}openai/change/"
+    chosen = {"max_per_minute": "60", "max_in_flight": "5", "recovery": "look_up"}
+    admin_client.post(path, form_of(admin_client, path) | chosen)
+    provider = Provider.objects.get(pk="openai")
+    assert (provider.max_per_minute, provider.max_in_flight) == (60, 5)
+    assert provider.recovery == "look_up"
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("priority", "101"), ("weight", "0"), ("supported_durations", ["5"])]
 )

@@ -1,6 +1,6 @@
 """Models, providers and their administration, over HTTP."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -83,6 +83,7 @@ def test_a_provider_has_the_contracts_fields(api: APIClient) -> None:
         "supports_pro": True,
         "configured": False,
         **HEALTHY,
+        "provider_models": [{"name": "sora2", **HEALTHY}, {"name": "sora2-pro", **HEALTHY}],
     }
     assert get(api, "providers")["items"][0] == provider
     assert get(api, "admin/providers")["items"][0] == provider
@@ -218,6 +219,7 @@ def test_every_field_of_a_provider_can_be_changed(api: APIClient) -> None:
         "configured": False,
         **EVERYTHING,
         **HEALTHY,
+        "provider_models": [{"name": "sora-2", **HEALTHY}, {"name": "sora-2-pro", **HEALTHY}],
     }
     assert get(api, "providers/openai") == response.json()
 
@@ -273,6 +275,7 @@ def test_only_the_columns_that_were_sent_are_written(api: APIClient) -> None:
         ("configured", True),
         ("not_before", None),
         ("breaker", "closed"),
+        ("provider_models", []),
         ("colour", "red"),
     ],
 )
@@ -343,12 +346,32 @@ def test_a_provider_tells_its_hold_and_breaker(
     Provider.objects.filter(pk="openai").update(
         trips=trips, not_before=until, hold_reason="no money"
     )
-    held, reason, breaker = expected
     for path in ("providers/openai", "admin/providers/openai"):
         found = get(api, path)
-        shown = f"{until:%Y-%m-%dT%H:%M:%S.%fZ}" if held else None
-        assert (found["held_until"], found["hold_reason"]) == (shown, reason)
-        assert found["breaker"] == breaker
+        assert held(found) == shown(until, *expected)
+        assert [held(model) for model in found["provider_models"]] == [HEALTHY, HEALTHY]
+
+
+def held(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: found[name] for name in HEALTHY}
+
+
+def shown(until: datetime, is_held: bool, reason: str | None, breaker: str) -> dict[str, Any]:
+    moment = f"{until:%Y-%m-%dT%H:%M:%S.%fZ}" if is_held else None
+    return {"held_until": moment, "hold_reason": reason, "breaker": breaker}
+
+
+def test_each_model_of_a_provider_tells_its_own(api: APIClient) -> None:
+    until = timezone.now() + timedelta(minutes=5)
+    model = ProviderModel.objects.filter(provider="openai", name="sora-2-pro")
+    model.update(trips=1, not_before=until, hold_reason="no such model")
+    for path in ("providers", "admin/providers"):
+        found = next(row for row in get(api, path)["items"] if row["id"] == "openai")
+        assert held(found) == HEALTHY
+        assert found["provider_models"] == [
+            {"name": "sora-2", **HEALTHY},
+            {"name": "sora-2-pro", **shown(until, True, "no such model", "open")},
+        ]
 
 
 # ---- changing a model --------------------------------------------------------------------------
