@@ -40,7 +40,7 @@ class CapabilitiesSerializer(serializers.ModelSerializer[Provider]):
         read_only_fields: tuple[str, ...] = _CAPABILITIES
 
 
-class HoldSerializer(serializers.Serializer[Holdable]):
+class HoldSerializer(serializers.Serializer[Any]):
     held_until = serializers.SerializerMethodField(
         help_text="Until when nothing is submitted there; null when it is not held."
     )
@@ -77,7 +77,8 @@ class ProviderSerializer(HoldSerializer, CapabilitiesSerializer):
         help_text="Whether a key is there and this version speaks the provider's protocol."
     )
     provider_models = ProviderModelSerializer(
-        many=True, help_text="Its models under its own names; each has a breaker beside the account's."
+        many=True,
+        help_text="Its models under its own names; each has a breaker beside the account's.",
     )
 
     class Meta(CapabilitiesSerializer.Meta):

@@ -1,14 +1,16 @@
 """`/metrics` in Prometheus' text format, read from the database when it is scraped.
 
-No process counts anything for itself, so it does not matter which one answers, or when it was started.
+No process counts anything for itself, so it does not matter which one answers, or when it was started: under
+several web workers there is nothing to gather, and the multiprocess mode of Prometheus' client is not needed.
 A scrape reads runs, which carry the counts of their tasks, and small partial indexes; never all tasks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import quantiles
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Max, Q, Sum
 from django.http import HttpRequest, HttpResponse
@@ -35,7 +37,7 @@ Value = tuple[Sequence[str], float]
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    registry = CollectorRegistry(auto_describe=False)
+    registry = CollectorRegistry()
     registry.register(FromDatabase(clock.now()))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -54,12 +56,8 @@ class FromDatabase(Collector):
         yield from _latency(self.now)
         yield _broken()
 
-    def describe(self) -> Iterator[Metric]:
-        # Asked at registration, before anybody wants values.
-        return iter(())
 
-
-def _gauge(name: str, says: str, labels: Labels, values: Iterator[Value] | list[Value]) -> Metric:
+def _gauge(name: str, says: str, labels: Labels, values: Iterable[Value]) -> Metric:
     family = GaugeMetricFamily(f"cineflow_{name}", says, labels=labels)
     for label_values, value in values:
         family.add_metric(label_values, value)
@@ -70,15 +68,23 @@ def _gauge(name: str, says: str, labels: Labels, values: Iterator[Value] | list[
 
 
 def _work() -> Iterator[Metric]:
-    sums = Run.objects.aggregate(**{f"{status}_": Sum(status) for status in Status.values})
-    tasks: list[Value] = [([status], sums[f"{status}_"] or 0) for status in Status.values]
-    yield _gauge("tasks", "Tasks by status.", ("status",), tasks)
-    counted = Run.objects.order_by().values_list("status").annotate(Count("pk"))
-    number = dict(counted)
-    runs: list[Value] = [([status], number.get(status, 0)) for status in Status.values]
-    yield _gauge("runs", "Runs by status.", ("status",), runs)
+    counted: Iterable[Any] = Run.objects.order_by().values_list(
+        "status", Count("pk"), *(Sum(status) for status in Status.values)
+    )
+    runs = dict.fromkeys(Status.values, 0)
+    tasks = dict.fromkeys(Status.values, 0)
+    for status, number, *sums in counted:
+        runs[status] = number
+        for name, more in zip(Status.values, sums, strict=True):
+            tasks[name] += more
+    yield _gauge("tasks", "Tasks by status.", ("status",), _each(tasks))
+    yield _gauge("runs", "Runs by status.", ("status",), _each(runs))
     paused = Run.objects.filter(paused_at__isnull=False, status__in=ACTIVE)
     yield _gauge("runs_paused", "Active runs that submit nothing new.", (), [((), paused.count())])
+
+
+def _each(numbers: Mapping[str, float]) -> Iterator[Value]:
+    return (((name,), number) for name, number in numbers.items())
 
 
 # Literals, as in the partial index of live attempts: SQLite uses it only so.
@@ -124,7 +130,7 @@ def _engine(now: datetime) -> Iterator[Metric]:
         "For how long the oldest due task that nobody holds has been due, by step. Submits wait for their "
         "limits too; at every other step more than some seconds mean that no worker sweeps.",
         ("step",),
-        [((step,), _due_age(step, now)) for step in Step.values if step],
+        _each({step: _due_age(step, now) for step in Step.values if step}),
     )
     newest = Heartbeat.objects.aggregate(newest=Max("at"))["newest"]
     if newest:
@@ -145,26 +151,28 @@ def _due_age(step: str, now: datetime) -> float:
 # At every scrape only the newest of the active runs, lest a scrape costs more with more tasks.
 _SOME_RUNS = f"""run.id IN (SELECT id FROM runs_run WHERE status IN ('queued', 'running')
 ORDER BY created_at DESC LIMIT {_CHECKED_RUNS})"""  # noqa: S608 - a number of ours
-_CHEAP = {
-    "I1": invariants.COUNTS.format(some=_SOME_RUNS),
-    "I3": invariants.LIVE_ATTEMPTS,
-    "I8": invariants.EVENT_NUMBERS.format(some=_SOME_RUNS),
-}
 
 
 def _broken() -> Metric:
+    cheap: dict[str, tuple[str, list[Any]]] = {
+        "I1": (invariants.COUNTS.format(some=_SOME_RUNS), []),
+        "I3": (invariants.LIVE_ATTEMPTS, []),
+        "I8": (invariants.EVENT_NUMBERS.format(some=_SOME_RUNS), []),
+        "I13": (invariants.OVER_THE_LIMITS, [settings.MAX_CONCURRENT_TASKS]),
+        "I15": (invariants.UNATTENDED_JOBS, []),
+    }
     return _gauge(
         "invariant_broken",
-        f"Rows that break an invariant; I1 and I8 of the newest {_CHECKED_RUNS} active runs. "
-        "`manage.py invariants` checks all.",
+        f"Rows that break an invariant; I1 and I8 of the newest {_CHECKED_RUNS} active runs, I15 of live "
+        "jobs. `manage.py invariants` checks all.",
         ("invariant",),
-        [((number,), len(_rows(sql))) for number, sql in _CHEAP.items()],
+        _each({number: len(_rows(*query)) for number, query in cheap.items()}),
     )
 
 
-def _rows(sql: str) -> list[tuple[Any, ...]]:
+def _rows(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(sql)
+        cursor.execute(sql, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 

@@ -385,7 +385,12 @@ class VideoFile(models.Model):
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="files")
     attempt = models.ForeignKey(
-        Attempt, null=True, blank=True, on_delete=models.SET_NULL, related_name="files"
+        Attempt,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="files",
+        db_index=False,
     )
     reused_from = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -402,7 +407,14 @@ class VideoFile(models.Model):
 
     class Meta:
         ordering = ["created_at", "id"]
-        constraints = [models.CheckConstraint(condition=Q(bytes__gt=0), name="a_take_is_not_empty")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["attempt"],
+                condition=Q(attempt__isnull=False),
+                name="an_attempt_has_one_file",
+            ),
+            models.CheckConstraint(condition=Q(bytes__gt=0), name="a_take_is_not_empty"),
+        ]
 
     def __str__(self) -> str:
         return self.path

@@ -1,3 +1,4 @@
+import django.db.models.deletion
 from django.db import migrations, models
 
 
@@ -8,6 +9,27 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # The constraint below is an index of its own.
+        migrations.AlterField(
+            model_name="videofile",
+            name="attempt",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="files",
+                to="runs.attempt",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="videofile",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("attempt__isnull", False)),
+                fields=("attempt",),
+                name="an_attempt_has_one_file",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="attempt",
             constraint=models.CheckConstraint(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, models
+from django.db import connection, models
 from django.db.models import F
 from django.utils import timezone
 
@@ -389,37 +389,3 @@ def test_the_command_lists_files_that_no_row_names(run: Run, data_dir: Path) -> 
 def test_the_command_knows_its_numbers() -> None:
     with pytest.raises(CommandError, match="I99 is not among I1, I2"):
         call_command("invariants", "--only", "I1,I99")
-
-
-# ---- guards in the database -------------------------------------------------------------------------
-
-
-def test_what_the_guards_refuse(run: Run, task: Task) -> None:
-    refused: list[tuple[models.QuerySet[Any], dict[str, Any]]] = [
-        (Attempt.objects.all(), {"provider_job_id": None}),
-        (Attempt.objects.all(), {"accepted_at": None}),
-        (Attempt.objects.all(), {"finished_at": None}),
-        (Attempt.objects.all(), {"possibly_billed": True}),
-        (Attempt.objects.all(), {"phase": Phase.ACCEPTED}),
-        (Attempt.objects.all(), {"number": 0}),
-        (Task.objects.all(), {"lease_until": timezone.now()}),
-        (Task.objects.all(), {"finished_at": None}),
-        (Task.objects.all(), {"error_code": "timeout"}),
-        (Task.objects.all(), {"status": Status.FAILED}),
-        (Task.objects.all(), {"tries": 7}),
-        (Run.objects.all(), {"finished_at": None}),
-        (Run.objects.all(), {"status": Status.RUNNING}),
-        (VideoFile.objects.all(), {"bytes": 0}),
-        (Event.objects.filter(number=1), {"number": 0}),
-    ]
-    let_through = [values for rows, values in refused if _may(rows, values)]
-    assert let_through == []
-    assert broken() == {}
-
-
-def _may(rows: models.QuerySet[Any], values: dict[str, Any]) -> bool:
-    try:
-        rows.update(**values)
-    except IntegrityError:
-        return False
-    return True

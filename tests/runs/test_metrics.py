@@ -1,19 +1,23 @@
 """What `/metrics` says, read as Prometheus reads it."""
 
-from datetime import timedelta
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from providers.models import Provider, ProviderModel
-from runs.models import Attempt, Heartbeat, Run, Task
+from runs.models import Attempt, Event, Heartbeat, Phase, Run, Status, Task
+from tests.api.served import served
 from tests.providers.simulated import Simulator
-from tests.runs.conftest import Machine, MakeRun
+from tests.runs.conftest import Machine, MakeBoard, MakeRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -124,10 +128,32 @@ def test_holds_and_breakers(client: Client, catalogue: None) -> None:
 
 def test_broken_invariants(client: Client, start: MakeRun, machine: Machine) -> None:
     start("a city", "a river")
-    assert set(scrape(client)["invariant_broken"].values()) == {0}
+    numbers = [(number,) for number in ("I1", "I3", "I8", "I13", "I15")]
+    assert scrape(client)["invariant_broken"] == dict.fromkeys(numbers, 0)
     Task.objects.filter(segment_index=1).delete()
     Run.objects.update(event_count=7)
-    assert scrape(client)["invariant_broken"] == {("I1",): 1, ("I3",): 0, ("I8",): 1}
+    found = scrape(client)["invariant_broken"]
+    assert {number for (number,), rows in found.items() if rows} == {"I1", "I8"}
+
+
+def test_jobs_over_a_limit_or_without_a_task_that_looks_after_them(
+    client: Client, start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
+    start("a city", "a river")
+    machine.submit()
+    Run.objects.update(concurrency=1)
+    Task.objects.filter(segment_index=1).update(step="download")
+    found = scrape(client)["invariant_broken"]
+    assert {number for (number,), rows in found.items() if rows} == {"I13", "I15"}
+
+
+# ---- what it costs, and who answers ----------------------------------------------------------------
+
+
+def scraped(client: Client) -> list[str]:
+    with CaptureQueriesContext(connection) as captured:
+        scrape(client)
+    return [query["sql"] for query in captured]
 
 
 def test_a_scrape_asks_as_many_questions_for_three_runs_as_for_one(
@@ -136,7 +162,78 @@ def test_a_scrape_asks_as_many_questions_for_three_runs_as_for_one(
     counts = []
     for _ in range(2):
         start("a city", "a river")
-        with CaptureQueriesContext(connection) as captured:
-            scrape(client)
-        counts.append(len(captured))
+        counts.append(len(scraped(client)))
     assert counts[0] == counts[1]
+
+
+def test_a_scrape_reads_no_table_of_work_from_end_to_end(
+    client: Client, start: MakeRun, board: MakeBoard
+) -> None:
+    """Of three thousand that have ended it reads none, so of a million neither."""
+    storyboard = board(*["a city"] * 100)
+    for _ in range(30):
+        has_ended(start(of=storyboard, force=True), at=timezone.now() - timedelta(days=9))
+    start("a river")
+    questions = [sql for sql in scraped(client) if "runs_" in sql]
+    assert len(questions) > 15
+    assert [sql for sql, plan in plans(questions) if re.search(WHOLE, plan, re.MULTILINE)] == []
+
+
+# Of a table of tasks, attempts or events, in the words of either database. A partial index is no whole table.
+WHOLE = r"Seq Scan on runs_(task|attempt|event)|SCAN (runs_)?(task|attempt|event|sent|retry)$"
+
+
+def has_ended(run: Run, *, at: datetime) -> None:
+    tasks = list(run.tasks.all())
+    Task.objects.filter(run=run).update(
+        status=Status.COMPLETED, step="", due_at=None, finished_at=at, attempt_count=1
+    )
+    Run.objects.filter(pk=run.pk).update(
+        status=Status.COMPLETED, queued=0, completed=len(tasks), finished_at=at
+    )
+    Attempt.objects.bulk_create(
+        Attempt(
+            task=task,
+            run=run,
+            number=1,
+            phase=Phase.DONE,
+            provider_id="openai",
+            provider_model_id="sora-2",
+            provider_job_id=str(task.pk),
+            prompt=task.full_prompt,
+            seconds=4,
+            sent_at=at,
+            accepted_at=at,
+            finished_at=at,
+        )
+        for task in tasks
+    )
+    Event.objects.bulk_create(
+        Event(run=run, number=number, task=task, at=at, kind="task")
+        for number, task in enumerate(tasks, 2)
+    )
+
+
+def plans(questions: Sequence[str]) -> Iterator[tuple[str, str]]:
+    explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        for sql in questions:
+            cursor.execute(f"{explain} {sql}")
+            yield sql, "\n".join(str(row[-1]) for row in cursor.fetchall())
+        transaction.set_rollback(True)  # the next test's planner is not to know of these rows
+
+
+def test_every_process_of_the_web_server_says_the_same(
+    client: Client, start: MakeRun, tmp_path: Path
+) -> None:
+    start("a city", "a river", dry_run=True)
+    with served(tmp_path, WEB_WORKERS="2") as server:
+        # Each on a connection of its own, so that both workers get some of them.
+        asked = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        answers = [server.ask(asked) for _ in range(12)]
+    tasks = [line for line in client.get("/metrics").content.splitlines() if b"_tasks{" in line]
+    assert b'cineflow_tasks{status="queued"} 2.0' in tasks
+    for answer in answers:
+        assert answer.status == 200
+        assert [line for line in answer.body.splitlines() if b"_tasks{" in line] == tasks
