@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cineflow.core import ids
+from providers.base import Job
 from storyboards.models import Storyboard
 
 
@@ -182,6 +183,9 @@ class Task(models.Model):
     crashes = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Workers that died over it since it last got on."
     )
+    alone = models.BooleanField(
+        default=False, db_default=False, help_text="It was claimed alone, being suspected."
+    )
     failed_providers = models.JSONField(default=list, help_text="Not asked again until a retry.")
     provider_id = models.CharField(max_length=64, blank=True)
     provider_model_id = models.CharField(max_length=255, blank=True)
@@ -269,6 +273,7 @@ class Task(models.Model):
                 fields=["reuse_of"], condition=Q(reuse_of__isnull=False), name="task_reuse_of"
             ),
             models.Index(fields=["segment_uuid"], name="task_segment"),
+            models.Index(fields=["step"], condition=Q(crashes__gt=0), name="task_suspected"),
             # What an operator looks for among a million: few rows, so small indexes.
             models.Index(
                 fields=["error_code", "-id"], condition=~Q(error_code=""), name="task_errors"
@@ -302,8 +307,17 @@ class Attempt(models.Model):
     output = models.JSONField(
         null=True, blank=True, help_text="Where the provider keeps the finished video."
     )
+    links = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="What its acceptance said beside the id."
+    )
     prompt = models.TextField()
     seconds = models.PositiveSmallIntegerField()
+    options = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        help_text="The provider model's options as they were sent.",
+    )
     sent_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -313,6 +327,9 @@ class Attempt(models.Model):
     error_code = models.CharField(max_length=32, blank=True)
     error_msg = models.TextField(blank=True)
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    provider_code = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="The provider's own word for the error."
+    )
     possibly_billed = models.BooleanField(default=False)
     asked = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Look-ups or re-sends since its answer was lost."
@@ -377,6 +394,37 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number}"
+
+    @property
+    def job(self) -> Job:
+        return Job(self.provider_job_id or "", self.provider_model_id, self.links)
+
+
+class Notice(models.Model):
+    """A verified webhook of a provider. It says that there is something to ask; the answer to a poll says what."""
+
+    provider_id = models.CharField(max_length=64)
+    event_id = models.CharField(max_length=255, help_text="The same in every delivery.")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="notices")
+    job_id = models.CharField(max_length=512)
+    received_at = models.DateTimeField(db_index=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["received_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event_id", "provider_id"], name="a_notice_is_taken_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["received_at"], condition=Q(handled_at__isnull=True), name="notice_open"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id} {self.event_id}"
 
 
 class VideoFile(models.Model):

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from runs.models import Attempt, Event, Phase, Run, Status, Task, VideoFile
+from runs.models import Attempt, Event, Notice, Phase, Run, Status, Task, VideoFile
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun
 
@@ -52,6 +52,14 @@ def two_live_attempts() -> None:
 
 def a_job_of_two_attempts() -> None:
     copied(Attempt.objects.all()[0], number=2)
+
+
+def one_notice_twice() -> None:
+    attempt = Attempt.objects.all()[0]
+    for _ in range(2):
+        Notice.objects.create(
+            provider_id="openai", event_id="e", attempt=attempt, job_id="j", received_at=LONG_AGO
+        )
 
 
 LONG_AGO = timezone.now()
@@ -118,6 +126,7 @@ REFUSED: dict[str, list[Write]] = {
     "event_number_is_unique": [
         lambda: Event.objects.filter(number__in=(1, 2)).update(number=1),
     ],
+    "a_notice_is_taken_once": [one_notice_twice],
     "events_count_from_one": [lambda: Event.objects.filter(number=1).update(number=0)],
 }
 

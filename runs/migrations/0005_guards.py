@@ -4,8 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("runs", "0001_initial"),
-        ("storyboards", "0001_initial"),
+        ("runs", "0004_notices"),
     ]
 
     operations = [
