@@ -3,12 +3,9 @@
 import logging
 import threading
 import time
-from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 from celery import current_app, shared_task
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from kombu import Connection
@@ -18,6 +15,7 @@ from redis.exceptions import RedisError
 from cineflow.api import idempotency
 from cineflow.core.faults import fault
 from providers import client_events
+from runs import leftovers
 from runs.models import Heartbeat
 from runs.sweep import Sweep
 
@@ -40,15 +38,12 @@ def wake() -> None:
 
 @shared_task(name="runs.tasks.housekeeping")
 def housekeeping() -> None:
-    """What no task waits for: old heartbeats, client events, keys and leftovers of downloads."""
+    """What no task waits for: old heartbeats, client events and keys, and files that a crash has left."""
     now = timezone.now()
     Heartbeat.objects.filter(at__lt=now - timedelta(days=1)).delete()
     client_events.prune(now=now)
     idempotency.prune(now=now)
-    for leftover in (Path(settings.DATA_DIR) / "tmp").glob("*.part"):
-        with suppress(FileNotFoundError):  # its download may end in this moment
-            if time.time() - leftover.stat().st_mtime > 86_400:
-                leftover.unlink()
+    leftovers.sweep(time.time())
 
 
 def hint() -> None:
