@@ -206,10 +206,40 @@ PROVIDERS = {
         "key": env.str("OPENAI_API_KEY", default=""),
         "base_url": env.str("OPENAI_BASE_URL", default="https://api.openai.com/v1"),
         "dialect": env.str("OPENAI_DIALECT", default="openai"),
+        "webhook_secret": env.str("OPENAI_WEBHOOK_SECRET", default=""),
     },
     "aihubmix": {
         "key": env.str("AIHUBMIX_API_KEY", default=""),
         "base_url": env.str("AIHUBMIX_BASE_URL", default="https://aihubmix.com/v1"),
+    },
+    "openrouter": {
+        "key": env.str("OPENROUTER_API_KEY", default=""),
+        "base_url": env.str("OPENROUTER_BASE_URL", default="https://openrouter.ai/api/v1"),
+        "webhook_secret": env.str("OPENROUTER_WEBHOOK_SECRET", default=""),
+    },
+    "fal": {
+        "key": env.str("FAL_KEY", default=""),
+        "base_url": env.str("FAL_BASE_URL", default="https://queue.fal.run"),
+        "api_url": env.str("FAL_API_BASE_URL", default="https://api.fal.ai/v1"),
+    },
+    "ark": {
+        "key": env.str("ARK_API_KEY", default=""),
+        "base_url": env.str(
+            "ARK_BASE_URL", default="https://ark.ap-southeast.bytepluses.com/api/v3"
+        ),
+    },
+    "minimax": {
+        "key": env.str("MINIMAX_API_KEY", default=""),
+        "base_url": env.str("MINIMAX_BASE_URL", default="https://api.minimax.io"),
+    },
+    "replicate": {
+        "key": env.str("REPLICATE_API_TOKEN", default=""),
+        "base_url": env.str("REPLICATE_BASE_URL", default="https://api.replicate.com/v1"),
+        "webhook_secret": env.str("REPLICATE_WEBHOOK_SECRET", default=""),
+    },
+    "runway": {
+        "key": env.str("RUNWAYML_API_SECRET", default=""),
+        "base_url": env.str("RUNWAYML_BASE_URL", default="https://api.dev.runwayml.com"),
     },
 }
 POLL_INITIAL_WAIT_SECONDS = env.float("POLL_INITIAL_WAIT_SECONDS", default=20.0)

@@ -93,6 +93,37 @@ class ProviderModel(models.Model):
 
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="provider_models")
     name = models.CharField(max_length=255)
+    durations = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='Seconds it makes: [5, 10] or {"min": 4, "max": 15}; empty: its provider\'s.',
+    )
+    resolutions = models.JSONField(
+        null=True, blank=True, help_text='["horizontal", "vertical"]; empty: its provider\'s.'
+    )
+    image_inputs = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='How it takes a start image: of "upload", "inline", "url", the best one first; '
+        "[]: it takes none; empty: as its adapter does.",
+    )
+    max_image_bytes = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of a start image; empty: no limit is known."
+    )
+    max_prompt_length = models.PositiveIntegerField(
+        null=True, blank=True, help_text="In characters; empty: no limit is known."
+    )
+    options = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What its adapter alone needs to know: see docs/providers.md.",
+    )
+    max_in_flight = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Unfinished jobs at once of this model; empty: no limit."
+    )
+    max_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Submits a minute of this model; empty: no limit."
+    )
     pro = models.CharField(max_length=16, choices=Pro.choices, default=Pro.NEVER)
     price_per_second = models.DecimalField(
         max_digits=10, decimal_places=4, null=True, blank=True, help_text="US dollars."

@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cineflow.core import ids
+from providers.base import Job
 from storyboards.models import Storyboard
 
 
@@ -270,8 +271,17 @@ class Attempt(models.Model):
     output = models.JSONField(
         null=True, blank=True, help_text="Where the provider keeps the finished video."
     )
+    links = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="What its acceptance said beside the id."
+    )
     prompt = models.TextField()
     seconds = models.PositiveSmallIntegerField()
+    options = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        help_text="The provider model's options as they were sent.",
+    )
     sent_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -281,6 +291,9 @@ class Attempt(models.Model):
     error_code = models.CharField(max_length=32, blank=True)
     error_msg = models.TextField(blank=True)
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    provider_code = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="The provider's own word for the error."
+    )
     possibly_billed = models.BooleanField(default=False)
     asked = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Look-ups or re-sends since its answer was lost."
@@ -322,6 +335,37 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number}"
+
+    @property
+    def job(self) -> Job:
+        return Job(self.provider_job_id or "", self.provider_model_id, self.links)
+
+
+class Notice(models.Model):
+    """A verified webhook of a provider. It says that there is something to ask; the answer to a poll says what."""
+
+    provider_id = models.CharField(max_length=64)
+    event_id = models.CharField(max_length=255, help_text="The same in every delivery.")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="notices")
+    job_id = models.CharField(max_length=512)
+    received_at = models.DateTimeField(db_index=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["received_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event_id", "provider_id"], name="a_notice_is_taken_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["received_at"], condition=Q(handled_at__isnull=True), name="notice_open"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id} {self.event_id}"
 
 
 class VideoFile(models.Model):

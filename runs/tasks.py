@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from cineflow.api import idempotency
 from cineflow.core.faults import fault
 from providers import client_events
-from runs import leftovers
+from runs import leftovers, notices, start_images
 from runs.models import Heartbeat
 from runs.sweep import Sweep
 
@@ -43,6 +43,8 @@ def housekeeping() -> None:
     Heartbeat.objects.filter(at__lt=now - timedelta(days=1)).delete()
     client_events.prune(now=now)
     idempotency.prune(now=now)
+    notices.prune(now=now)
+    start_images.forget_fetched()
     leftovers.sweep(time.time())
 
 

@@ -220,6 +220,7 @@ class _Desk:
             provider_model_id=choice.provider_model_id,
             prompt=task.full_prompt,
             seconds=task.snapshot["duration_seconds"],
+            options=choice.options,
             sent_at=self.now,
         )
         values = {

@@ -175,7 +175,7 @@ def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
 def _make(transport: Transport, fetching: Fetching, scratch: Path) -> None:
     task, attempt = fetching.task, fetching.attempt
     account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
-    match adapter.fetch(account, attempt.provider_job_id or "", attempt.output or {}):
+    match adapter.fetch(account, attempt.job, attempt.output or {}):
         case HttpCall() as call:
             transport.download(
                 call, scratch, timeout=settings.DOWNLOAD_TIMEOUT_SECONDS, max_bytes=MAX_VIDEO_BYTES

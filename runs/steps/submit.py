@@ -21,6 +21,7 @@ from providers.base import (
     Adapter,
     Ambiguous,
     GenerationRequest,
+    ImageInput,
     Rejected,
     SubmitOutcome,
 )
@@ -45,7 +46,14 @@ class TooLate:
     """Not sent: so long after its attempt was made that somebody may have taken it for lost."""
 
 
-Outcome = SubmitOutcome | TooLate
+@dataclass(frozen=True, slots=True)
+class NoImage:
+    """Not sent: the start image cannot be had right now. No provider is at fault."""
+
+    failure: Failure
+
+
+Outcome = SubmitOutcome | TooLate | NoImage
 
 
 class Submitter:
@@ -141,6 +149,10 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         account = registry.account(attempt.provider_id)
         adapter = registry.adapter(attempt.provider_id)
         call = adapter.submit(account, request_of(sending.task, attempt, adapter))
+    except start_images.Unusable as error:
+        if error.temporary:
+            return NoImage(Failure(Code.DEPENDENCY_ERROR, str(error)))
+        return Rejected(Failure(Code.VALIDATION_ERROR, str(error)))
     except Exception as error:
         logger.exception("the request of attempt %s could not be built", attempt.pk)
         return Rejected(
@@ -188,19 +200,16 @@ def _answer(
 
 
 def request_of(task: Task, attempt: Attempt, adapter: Adapter) -> GenerationRequest:
-    snapshot = task.snapshot
-    size = adapter.image_size(snapshot["resolution"], attempt.provider_model_id)
-    return GenerationRequest(
-        token=str(attempt.pk),
-        model=attempt.provider_model_id,
-        prompt=attempt.prompt,
-        seconds=snapshot["duration_seconds"],
-        resolution=snapshot["resolution"],
-        is_pro=snapshot["is_pro"],
-        segment_index=task.segment_index,
-        take=task.take,
-        image=start_images.load(snapshot["image_url"], size),
+    """With its picture, as the provider takes one."""
+    request = recover.request_facts(task, attempt)
+    inputs = attempt.options.get("image_inputs", adapter.image_inputs)
+    image = start_images.load(
+        task.snapshot["image_url"],
+        inputs=[ImageInput(how) for how in inputs],
+        size=adapter.image_size(request),
+        max_bytes=attempt.options.get("max_image_bytes"),
     )
+    return replace(request, image=image)
 
 
 # ---- write: what the answers mean --------------------------------------------------------------------
@@ -299,6 +308,9 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
             words = "not sent in time after its commit; back to the queue, nothing is billed"
             ended = {"phase": Phase.REJECTED, "finished_at": now, "error_msg": words}
             return failures.requeue(task, attempt, now, words, ended, reason="")
+        case NoImage(failure):
+            ended = {"phase": Phase.REJECTED, "finished_at": now, **errors.of_attempt(failure)}
+            return failures.after_our_failure(task, attempt, failure, ended, now)
 
 
 def _resent(
@@ -330,6 +342,7 @@ def _accepted(
         "possibly_billed": False,
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
+        "links": dict(outcome.links),
         "accepted_at": now,
         "deadline_at": now + timedelta(seconds=give_up),
         "cost": cost,

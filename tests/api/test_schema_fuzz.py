@@ -25,7 +25,7 @@ from runs.models import Run, Task
 from storyboards import editing
 from storyboards.models import Storyboard
 from tests.api.hostile_cases import GOOD_BOARD, png
-from tests.api.served import seed
+from tests.seeds import seed
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 

@@ -49,18 +49,18 @@ class Points:
     def meet_web(self) -> None:
         """The client learns nothing of what it asked for, and has to find out."""
         for name in WEB_POINTS:
-            before = self.world.web_deaths
+            deaths = self.world.web_deaths
             self.world.kill("web")
             self.world.bear("web", fault=f"{name}:1")
-            if _comes_true(partial(self._has_web_died_since, before)):
+            if _comes_true(partial(self._web_died, after=deaths)):
                 self.hits[f"{name}:kill"] += 1
             else:
                 self.missed.append(f"{name}:kill")
         self.world.kill("web")
         self.world.bear("web")
 
-    def _has_web_died_since(self, deaths: int) -> bool:
-        return self.world.web_deaths > deaths
+    def _web_died(self, *, after: int) -> bool:
+        return self.world.web_deaths > after
 
     def run(self) -> None:
         pairs = [(name, action) for name in POINTS for action in ("kill", "stop")]

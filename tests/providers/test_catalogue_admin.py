@@ -136,9 +136,9 @@ def test_a_models_routes_can_be_edited(admin_client: Client) -> None:
 
 def test_a_model_can_be_added(admin_client: Client) -> None:
     path = f"{MODELS}add/"
-    form = {**form_of(admin_client, path), "id": "kling", "display_name": "Kling"}
+    form = {**form_of(admin_client, path), "id": "ray", "display_name": "Ray"}
     assert admin_client.post(path, form).status_code == 302
-    assert VideoModel.objects.filter(pk="kling", enabled=True).exists()
+    assert VideoModel.objects.filter(pk="ray", enabled=True).exists()
 
 
 def test_the_list_of_models_says_who_makes_them(admin_client: Client) -> None:

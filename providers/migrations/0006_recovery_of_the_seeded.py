@@ -5,16 +5,16 @@ from django.db import migrations
 LISTING = ["openai", "sora_hk"]
 
 
-def look_up(apps, schema_editor):
+def seed(apps, schema_editor):
     seeded = apps.get_model("providers", "Provider").objects.filter(pk__in=LISTING)
     seeded.filter(recovery="none").update(recovery="look_up")
 
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("providers", "0003_recovery"),
+        ("providers", "0005_live_models"),
     ]
 
     operations = [
-        migrations.RunPython(look_up, migrations.RunPython.noop),
+        migrations.RunPython(seed, migrations.RunPython.noop),
     ]
