@@ -88,9 +88,7 @@ def catalogue(models: Collection[str], *, now: datetime, with_latency: bool) -> 
 def _idle(model: ProviderModel, now: datetime, position: int) -> Candidate:
     """The candidate as if nobody used its account. A model's own limits go before its provider's."""
     provider = model.provider
-    holds = [
-        moment for moment in (provider.not_before, model.not_before) if moment and moment > now
-    ]
+    holds = [until for until in (provider.held_until(now), model.held_until(now)) if until]
     return Candidate(
         provider_id=provider.pk,
         provider_model_id=model.name,

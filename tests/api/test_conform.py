@@ -75,6 +75,7 @@ def asked(plan: list[dict[str, Any]]) -> dict[int, tuple[str, int | None]]:
 
 def the_run(answer: dict[str, Any]) -> Run:
     key = ids.parse("run", answer["id"])
+    assert key
     return Run.objects.get(pk=key)
 
 

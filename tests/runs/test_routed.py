@@ -312,6 +312,7 @@ def finished_jobs(run: Run, provider_id: str, seconds: list[float], machine: Mac
             task=task,
             run=run,
             number=1000 + next(numbers),
+            provider_job_id=f"earlier-{next(numbers)}",
             phase=Phase.DONE,
             provider_id=provider_id,
             provider_model_id="sora-2",

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("runs", "0004_notices"),
+        ("runs", "0005_guards"),
     ]
 
     operations = [
