@@ -1,7 +1,6 @@
 """A whole CineFlow for one measurement: a database, a broker, a web server and a worker, all of its own."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import requests
 
 from benchmarks import processes
 from cineflow.core.child_process import start, stop, wait_until
-from tests.servers import postgres_server, redis_server
+from tests.servers import free_port, postgres_server, redis_server
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASES = ("sqlite", "postgres")
@@ -45,7 +44,7 @@ class Stack:
 
 
 @contextmanager
-def empty(database: str) -> Iterator[Stack]:
+def empty(database: str, **settings: str) -> Iterator[Stack]:
     """A database with its tables and seed, a broker, and nobody at work yet."""
     with ExitStack() as ending:
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -53,7 +52,7 @@ def empty(database: str) -> Iterator[Stack]:
         if database == "postgres":
             url = ending.enter_context(postgres_server(durable=True))
         broker = ending.enter_context(redis_server())
-        stack = Stack(database, _environment(folder, url, broker), folder)
+        stack = Stack(database, _environment(folder, url, broker) | settings, folder)
         ending.callback(stack.http.close)
         stack.python("manage.py", "migrate", "--verbosity", "0")
         if database == "postgres":
@@ -81,12 +80,12 @@ def _postmaster(url: str) -> int:
 
 
 @contextmanager
-def at_work(stack: Stack) -> Iterator[None]:
+def at_work(stack: Stack, *, app: str = "cineflow.worker") -> Iterator[None]:
     """With a web server and a worker, as they run in production."""
-    port = _free_port()
+    port = free_port()
     stack.address = f"http://127.0.0.1:{port}"
     web = f"gunicorn --config python:cineflow.gunicorn cineflow.wsgi --bind 127.0.0.1:{port}"
-    worker = "celery -A cineflow.worker worker --pool threads --concurrency 2"
+    worker = f"celery -A {app} worker --pool threads --concurrency 2"
     alone = "--without-gossip --without-mingle --loglevel warning"
     with (
         _process(stack, "web", web.split()),
@@ -117,10 +116,3 @@ def _is_up(stack: Stack, part: str) -> bool:
     except requests.RequestException:
         return False
     return answer.ok and (part == "web" or answer.json()["checks"]["sweep"] == "ok")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -45,6 +45,15 @@ def insert(
         write(target, len(fields), _adapted_rows(fields, rows))
 
 
+def insert_all(model: type[models.Model], instances: Sequence[models.Model]) -> None:
+    """Writes new instances, every field as it is set there. Signals and `save` are not called."""
+    if not instances:
+        return
+    names = [field.attname for field in model._meta.concrete_fields]
+    rows = ([getattr(instance, name) for name in names] for instance in instances)
+    insert(model, [field.name for field in model._meta.concrete_fields], rows)
+
+
 def _column(model: type[models.Model], name: str) -> Column:
     field = model._meta.get_field(name)
     if not isinstance(field, models.Field) or field.column is None:

@@ -1,8 +1,9 @@
 """Asking how jobs go: hundreds at once, outside any transaction. A poll is never an attempt and writes no event."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
 from runs.steps import cancels, errors
 from runs.steps.failures import after_failure, requeue
+from runs.steps.schedule import Habits
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +34,17 @@ ASK_ONCE_TRIES = 5
 _LONGEST_BACKOFF_SECONDS = 60.0
 
 
-def turn(client: PollClient, now: datetime) -> int:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: how often the job's model is asked for as a rule, and when this job is asked for next."""
+
+    interval: float
+    wait: float
+
+
+def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int:
     """Ask for one batch of due jobs; returns how many there were."""
+    habits = habits or Habits()
     tasks = lifecycle.claim(
         [Step.POLL, Step.ASK_ONCE], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now
     )
@@ -42,13 +53,19 @@ def turn(client: PollClient, now: datetime) -> int:
     attempts = _latest_attempts(tasks)
     canceled = cancels.turn(client, [(task, attempts[task.pk]) for task in tasks], now)
     tasks = [task for task in tasks if task.pk not in canceled]
+    started = time.monotonic()
     outcomes = _ask(client, [attempts[task.pk] for task in tasks])
-    runs = Run.objects.in_bulk({task.run_id for task in tasks})
+    _note_lateness(tasks, now + timedelta(seconds=time.monotonic() - started))
+    runs = Run.objects.only("routing_strategy").in_bulk({task.run_id for task in tasks})
     intervals = _intervals(attempts.values())
     moves, postponed = [], []
     for task, outcome in zip(tasks, outcomes, strict=True):
         attempt = attempts[task.pk]
-        decided = _decide(task, attempt, outcome, runs[task.run_id], intervals, now)
+        interval = intervals.get(
+            (attempt.provider_id, attempt.provider_model_id), settings.POLL_INTERVAL_SECONDS
+        )
+        wait = habits.wait(attempt, now, interval)
+        decided = _decide(task, attempt, outcome, runs[task.run_id], Pace(interval, wait), now)
         if isinstance(decided, Move):
             moves.append(decided)
         else:
@@ -58,9 +75,18 @@ def turn(client: PollClient, now: datetime) -> int:
     return len(tasks) + len(canceled)
 
 
+def _note_lateness(tasks: Sequence[Task], answered: datetime) -> None:
+    """For who listens: the seconds from the moment at which each job was due until the batch was answered."""
+    if logger.isEnabledFor(logging.DEBUG):
+        late = [(answered - task.due_at).total_seconds() for task in tasks if task.due_at]
+        logger.debug("asked for %d jobs", len(late), extra={"late": late})
+
+
 def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
     """The attempt with the job that is asked for: always a task's newest."""
-    found = Attempt.objects.filter(task__in=tasks).exclude(provider_job_id=None).order_by("number")
+    keys = [task.pk for task in tasks]
+    known = Attempt.objects.filter(task__in=keys, provider_job_id__isnull=False)
+    found = known.order_by("number").defer("prompt", "output", "error_msg")
     return {attempt.task_id: attempt for attempt in found}
 
 
@@ -125,7 +151,7 @@ def _decide(
     attempt: Attempt,
     outcome: PollOutcome,
     run: Run,
-    intervals: Mapping[tuple[str, str], float],
+    pace: Pace,
     now: datetime,
 ) -> Move | dict[str, Any]:
     """A move, or the columns of a task that goes on being polled."""
@@ -142,22 +168,19 @@ def _decide(
         return _lost(task, attempt, run, now)
     if attempt.deadline_at and now >= attempt.deadline_at:
         return _timed_out(task, attempt, now)
-    interval = intervals.get(
-        (attempt.provider_id, attempt.provider_model_id), settings.POLL_INTERVAL_SECONDS
-    )
-    return _again(task, attempt, outcome, interval, now)
+    return _again(task, attempt, outcome, pace, now)
 
 
 def _again(
-    task: Task, attempt: Attempt, outcome: Working | NoAnswer, interval: float, now: datetime
+    task: Task, attempt: Attempt, outcome: Working | NoAnswer, pace: Pace, now: datetime
 ) -> dict[str, Any]:
     if isinstance(outcome, Working):
-        seconds = max(interval, outcome.retry_after or 0)
+        seconds = max(pace.wait, outcome.retry_after or 0)
         values = {"errors_in_a_row": 0, "progress": outcome.progress}
     else:
         errors = task.errors_in_a_row + 1
         seconds = outcome.failure.retry_after or min(
-            interval * 2 ** min(errors - 1, 6), _LONGEST_BACKOFF_SECONDS
+            pace.interval * 2 ** min(errors - 1, 6), _LONGEST_BACKOFF_SECONDS
         )
         values = {"errors_in_a_row": errors, "progress": task.progress}
     due_at = now + timedelta(seconds=seconds)

@@ -98,7 +98,8 @@ def undecided(
 
 def turn(client: PollClient, now: datetime) -> int:
     """Look for the jobs of one batch of lost answers, one listing a provider; returns how many there were."""
-    tasks = lifecycle.claim([Step.LOOK_UP], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now)
+    lease = settings.POLL_LEASE_SECONDS
+    tasks = lifecycle.claim([Step.LOOK_UP], limit=BATCH, lease=lease, now=now, more=["snapshot"])
     if not tasks:
         return 0
     attempts = {
@@ -291,9 +292,10 @@ def _unanswered(lost: Sequence[tuple[Task, Attempt]], now: datetime) -> None:
 
 def claim_resends(limit: int, *, now: datetime) -> list[tuple[Task, Attempt]]:
     """Lost answers whose submit may be sent again under its token; the attempt was committed long ago."""
-    tasks = lifecycle.claim(
-        [Step.RESEND], limit=limit, lease=settings.SUBMIT_LEASE_SECONDS, now=now
-    )
+    lease = settings.SUBMIT_LEASE_SECONDS
+    tasks = lifecycle.claim([Step.RESEND], limit=limit, lease=lease, now=now, more=["snapshot"])
+    if not tasks:
+        return []
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(task__in=tasks, phase=Phase.AMBIGUOUS)
