@@ -13,7 +13,7 @@ BENCHMARKS := $(BENCH_VENV)/.installed-$(shell cksum benchmarks/requirements.txt
 DEVELOPMENT := $(VENV)/.development-$(shell cat requirements.txt requirements-dev.txt | cksum | tr -s ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test check fmt bench openapi lock lint types imports migrations deploy schema compose
+.PHONY: help serve demo test chaos check fmt bench openapi lock lint types imports migrations deploy schema compose
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,7 +25,11 @@ demo: $(RUNTIME) ## make clips from a sample storyboard, without a key or a netw
 	@exec $(RUN) manage.py demo
 
 test: $(DEVELOPMENT) ## run all tests, on SQLite and on PostgreSQL
-	@exec $(RUN) -m tests $(ARGS)
+	@exec $(RUN) -m tests --numprocesses 2 $(ARGS)
+
+chaos: $(DEVELOPMENT) ## kill everything at random and check the books: JOBS, KILLS, SEED, RECOVERY (look_up, token, none)
+	@exec $(RUN) -m tests.chaos --jobs $(or $(JOBS),500) --kills $(or $(KILLS),50) --recovery $(or $(RECOVERY),look_up) \
+		$(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: lint types imports migrations deploy schema compose ## lint, types, imports, migrations, deployment, OpenAPI
 

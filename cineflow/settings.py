@@ -111,6 +111,7 @@ FILE_UPLOAD_PERMISSIONS = 0o640
 # ---- database --------------------------------------------------------------------------------
 DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'cineflow.sqlite3'}"
 DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+IDLE_IN_TRANSACTION_SECONDS = env.float("IDLE_IN_TRANSACTION_SECONDS", default=15.0)
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Immediate transactions wait for their turn; deferred ones fail when two of them turn into writers.
     DATABASES["default"]["OPTIONS"] = {
@@ -125,7 +126,9 @@ else:
     DATABASES["default"]["OPTIONS"] = {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
-        "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+        # No transaction spans a call to anybody, so one that idles belongs to a process that is frozen: its locks
+        # would hold up every other worker.
+        "options": f"-c lock_timeout=10s -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS:g}s",
     }
 
 # ---- broker ----------------------------------------------------------------------------------
@@ -170,6 +173,8 @@ REST_FRAMEWORK = {
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+# After so long an Idempotency-Key whose request has not ended may be used by a repetition.
+IDEMPOTENCY_TAKE_OVER_SECONDS = env.float("IDEMPOTENCY_TAKE_OVER_SECONDS", default=60.0)
 SPECTACULAR_SETTINGS = {
     "TITLE": "CineFlow",
     "VERSION": "1.0.0",
@@ -222,9 +227,13 @@ POLL_LEASE_SECONDS = env.float(
 )
 SUBMIT_LEASE_SECONDS = env.float("SUBMIT_LEASE_SECONDS", default=2 * API_REQUEST_TIMEOUT_SECONDS)
 DOWNLOAD_LEASE_SECONDS = env.float("DOWNLOAD_LEASE_SECONDS", default=30.0)
+# Over so long an account's `max_per_minute` is counted; anything but a minute is for tests.
+RATE_WINDOW_SECONDS = env.float("RATE_WINDOW_SECONDS", default=60.0)
 SEND_WITHIN_SECONDS = env.float("SEND_WITHIN_SECONDS", default=5.0)
 RETRY_BACKOFF_SECONDS = env.float("RETRY_BACKOFF_SECONDS", default=5.0)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", default=5)
+# A task that took so many workers down with it, one after the other, is set aside.
+POISON_AFTER = env.int("POISON_AFTER", default=3)
 # After a lost answer: seconds after the submit at which its job is looked for, or the submit is sent again.
 LOOK_UP_DELAYS = [
     float(seconds) for seconds in env.list("LOOK_UP_DELAYS", default=["15", "60", "300"])

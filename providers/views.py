@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from cineflow.api.bodies import read_body
 from cineflow.api.filters import StrictBooleanFilter
+from cineflow.api.idempotency import idempotent
 from providers import catalogue, client_events, examples
 from providers.bodies import ClientEventsIn, ModelPatch, ProviderPatch, RoutesPatch
 from providers.models import Provider, VideoModel
@@ -163,6 +164,7 @@ class ClientEvents(APIView):
         responses={202: EventReceiptsSerializer},
         examples=[_request(examples.CLIENT_EVENTS), _answer(examples.RECEIPTS, status=202)],
     )
+    @idempotent
     def post(self, request: Request) -> Response:
         """Report errors that a client met. The newest 100,000 are kept, for 90 days."""
         body = read_body(request, ClientEventsIn).model_dump(exclude_unset=True)

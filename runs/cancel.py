@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Count, Q, Sum
 
 from cineflow.core.errors import Conflict
@@ -14,11 +15,13 @@ from runs.models import ACTIVE, Attempt, Run
 
 def cancel_run(run_id: UUID, *, now: datetime) -> dict[str, Any]:
     """Raises `Conflict` for a run that has ended; asking twice is harmless."""
-    before = Run.objects.get(pk=run_id)
-    if before.status not in ACTIVE:
-        raise Conflict(f"The run has ended ({before.status}); there is nothing to cancel.")
-    lifecycle.cancel_run(run_id, now=now)
-    run = Run.objects.get(pk=run_id)
+    with transaction.atomic():
+        # Locked before it is looked at, or two cancels would both count the same tasks as theirs.
+        before = lifecycle.lock_runs([run_id])[run_id]
+        if before.status not in ACTIVE:
+            raise Conflict(f"The run has ended ({before.status}); there is nothing to cancel.")
+        lifecycle.cancel_run(run_id, now=now)
+        run = Run.objects.get(pk=run_id)
     ended = run.canceled - before.canceled
     return {"run": run, "ended": ended, "under_way": run.queued + run.running, **spent(run_id)}
 

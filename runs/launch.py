@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from cineflow.core import garbage, ids
 from cineflow.core.bulk import insert
 from cineflow.core.errors import Conflict, Invalid, NotFound, Problem, problem
+from cineflow.core.faults import fault
 from providers.models import Provider, VideoModel
 from runs import lifecycle, outputs
 from runs.freezing import Facts, facts_of, freeze, thawed
@@ -59,6 +60,7 @@ def create_run(config: RunConfig, *, now: datetime) -> Run:
         insert(Event, lifecycle.EVENT_COLUMNS, [created])
         if not run.force and not run.dry_run:
             _mark_reusable(run)
+        fault("launched_before_commit")
     return run
 
 

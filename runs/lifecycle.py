@@ -5,19 +5,23 @@ caller learns it. Counts of the run and the event that tells the story are writt
 Locks are taken in one order everywhere: runs by id, then tasks.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 
 from cineflow.core import guarded
 from cineflow.core.bulk import insert, insert_all
 from cineflow.core.errors import Conflict
+from cineflow.core.faults import fault
 from runs.models import ACTIVE, LIVE, Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
+
+logger = logging.getLogger(__name__)
 
 COUNTED = (
     Status.QUEUED,
@@ -125,23 +129,41 @@ def _due(step: Step, now: datetime) -> QuerySet[Task]:
 def renew(tasks: Sequence[Task], *, lease: float, now: datetime) -> set[UUID]:
     """Keep a claim alive while its work goes on; returns the tasks that are still ours."""
     until = now + timedelta(seconds=lease)
-    return guarded.write(
-        Task,
-        [guarded.Change(task.pk, {"fence": task.fence}, {"lease_until": until}) for task in tasks],
+    return _write_claimed([(task, {"fence": task.fence}, {"lease_until": until}) for task in tasks])
+
+
+def postpone(tasks: Iterable[tuple[Task, Mapping[str, Any]]]) -> set[UUID]:
+    """Write back claimed tasks that moved nowhere (a poll that found its job working): no event, no counts.
+
+    Returns the ids of those that were still as they were claimed.
+    """
+    return _write_claimed(
+        [
+            (
+                task,
+                {"fence": task.fence, "status": task.status},
+                {"lease_until": None, "crashes": 0, **values},
+            )
+            for task, values in tasks
+        ]
     )
 
 
-def postpone(tasks: Iterable[tuple[Task, Mapping[str, Any]]]) -> None:
-    """Write back claimed tasks that moved nowhere (a poll that found its job working): no event, no counts."""
-    changes = [
-        guarded.Change(
-            task.pk,
-            {"fence": task.fence, "status": task.status},
-            {"lease_until": None, "crashes": 0, **values},
+def _write_claimed(
+    changes: Sequence[tuple[Task, Mapping[str, Any], Mapping[str, Any]]],
+) -> set[UUID]:
+    """Each task with what is expected of it and its new values, under the locks of their runs.
+
+    A claim alone does not do: a cancel touches all tasks of a run in an order of its own, and two writers
+    of many rows that meet without a lock around them wait for each other.
+    """
+    if not changes:
+        return set()
+    with transaction.atomic():
+        lock_runs({task.run_id for task, _, _ in changes})
+        return guarded.write(
+            Task, [guarded.Change(task.pk, expected, values) for task, expected, values in changes]
         )
-        for task, values in tasks
-    ]
-    guarded.write(Task, changes)
 
 
 # ---- moves -------------------------------------------------------------------------------------
@@ -156,17 +178,47 @@ def apply(
     """
     if not moves:
         return set()
-    with transaction.atomic(savepoint=False):
+    # Within the caller's transaction nothing of it is to be kept when this fails.
+    with transaction.atomic(savepoint=locked is None):
         runs = lock_runs({move.task.run_id for move in moves}) if locked is None else locked
-        moves = _heed_cancels(moves)
+        moves = _heed_cancels(_newest(moves))
         won = guarded.write(
             Task, [_task_change(move, now) for move in moves if move.task.run_id in runs]
         )
         made = [move for move in moves if move.task.pk in won]
         _write_attempts(made)
         insert_all(VideoFile, [move.new_file for move in made if move.new_file])
-        _tell(runs, made, now)
+        _tell({move.task.run_id: runs[move.task.run_id] for move in made}, made, now)
+        fault("rolled_up_before_commit")
+    fault("rolled_up")
     return won
+
+
+def apply_apart(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
+    """As `apply`; but one run whose rows cannot be written holds up no other's moves."""
+    try:
+        return apply(moves, now=now)
+    except (InterfaceError, OperationalError):
+        raise  # the database is away: for everybody
+    except DatabaseError:
+        logger.exception("moves could not be written together; each run's are written alone")
+    won: set[UUID] = set()
+    for run_id in {move.task.run_id for move in moves}:
+        try:
+            won |= apply([move for move in moves if move.task.run_id == run_id], now=now)
+        except (InterfaceError, OperationalError):
+            raise
+        except DatabaseError:
+            logger.exception("the moves of run %s could not be written", run_id)
+    return won
+
+
+def _newest(moves: Sequence[Move]) -> list[Move]:
+    """One move a task. A worker may have lost a claim and won it again, and now bring the work of both."""
+    newest: dict[UUID, Move] = {}
+    for move in sorted(moves, key=lambda move: move.task.fence):
+        newest[move.task.pk] = move
+    return [move for move in moves if newest[move.task.pk] is move]
 
 
 def _heed_cancels(moves: Sequence[Move]) -> Sequence[Move]:
@@ -228,7 +280,7 @@ def _write_attempts(made: Sequence[Move]) -> None:
 
 
 def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None:
-    """Events and counts of the runs; the caller holds the runs' locks."""
+    """Events of the moves, and the counts of all these runs; the caller holds the runs' locks."""
     rows = []
     for move in made:
         run = runs[move.task.run_id]
@@ -253,8 +305,7 @@ def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None
         _count(run, move.after, 1)
     if rows:
         insert(Event, EVENT_COLUMNS, rows)
-    told = {move.task.run_id for move in made}
-    save_counts([run for run in runs.values() if run.pk in told], now)
+    save_counts(list(runs.values()), now)
 
 
 def _count(run: Run, status: str, by: int) -> None:
@@ -285,10 +336,6 @@ def status_of(run: Run) -> Status:
     if run.failed or run.download_failed:
         return Status.FAILED
     return Status.CANCELED if run.canceled else Status.COMPLETED
-
-
-# A task that took so many workers down with it, one after the other, is set aside.
-POISON_AFTER = 3
 
 
 def poisoned(task: Task, attempt: Attempt | None, attempt_values: Mapping[str, Any]) -> Move:
@@ -345,8 +392,17 @@ def cancel_run(run_id: UUID, *, now: datetime) -> int:
             for move in moves
         ]
         guarded.write(Task, changes)
+        _tell_of_run(runs[run_id], "cancel", f"the end of {reached} tasks is asked for", now)
         _tell(runs, moves, now)
+        fault("cancel_before_commit")
     return reached
+
+
+def _tell_of_run(run: Run, kind: str, why: str, now: datetime) -> None:
+    """An event of a whole, locked run; the caller writes its `event_count`."""
+    run.event_count += 1
+    row = (run.pk, run.event_count, None, None, now, kind, "", run.status, why)
+    insert(Event, EVENT_COLUMNS, [row])
 
 
 def _plain(move: Move, now: datetime) -> Mapping[str, Any]:
@@ -376,13 +432,7 @@ def set_paused(run_id: UUID, *, paused: bool, now: datetime) -> None:
             )
         if (run.paused_at is not None) == paused:
             return
-        run.event_count += 1
-        word = "paused" if paused else "resumed"
-        insert(
-            Event,
-            EVENT_COLUMNS,
-            [(run_id, run.event_count, None, None, now, word, "", run.status, "")],
-        )
+        _tell_of_run(run, "paused" if paused else "resumed", "", now)
         paused_at = now if paused else None
         Run.objects.filter(pk=run_id).update(paused_at=paused_at, event_count=run.event_count)
 

@@ -279,7 +279,7 @@ class Attempt(models.Model):
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)
     possibly_billed = models.BooleanField(default=False)
     asked = models.PositiveSmallIntegerField(
-        default=0, help_text="Look-ups or re-sends since its answer was lost."
+        default=0, db_default=0, help_text="Look-ups or re-sends since its answer was lost."
     )
     cancel_asked_at = models.DateTimeField(null=True, blank=True)
     cost = models.DecimalField(

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 
+from cineflow.core import ids
 from cineflow.core.errors import Invalid, problem
 from runs.models import Run, Task
 from storyboards.models import Storyboard
@@ -183,10 +184,8 @@ def _open_folder(run_folder: str) -> Iterator[int]:
 
 
 def _root_and_parts(run_folder: str) -> tuple[Path, tuple[str, ...]]:
-    data = Path(settings.DATA_DIR)
     folder = absolute(run_folder)
-    # The roots themselves may be links or mounts; nothing below them may. `output` is one, so it comes first.
-    for root in (data / "output", *settings.OUTPUT_ROOTS, data):
+    for root in _roots():
         if folder.is_relative_to(root):
             return root, folder.relative_to(root).parts
     raise PermissionError(f"{run_folder} lies below no output root any more; see OUTPUT_ROOTS")
@@ -199,6 +198,46 @@ def is_stored(path: str, size: int) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(facts.st_mode) and facts.st_size == size
+
+
+def what_is_wrong(path: str, size: int, sha256: str | None) -> str:
+    """What a stored file is not as its row says; empty when it is. Without a hash it is not read."""
+    file = absolute(path)
+    try:
+        facts = file.lstat()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not stat.S_ISREG(facts.st_mode) or not _is_inside(file.parent):
+        return "leads out of its root, or is no plain file"
+    if facts.st_size != size:
+        return f"has {facts.st_size} bytes, not {size}"
+    if sha256 is not None and _digest(file).hex() != sha256:
+        return "has another hash"
+    return ""
+
+
+def _is_inside(folder: Path) -> bool:
+    """Links followed, the folder lies below the root that its name says."""
+    real = folder.resolve()
+    return any(
+        folder.is_relative_to(root) and real.is_relative_to(root.resolve()) for root in _roots()
+    )
+
+
+def _roots() -> tuple[Path, ...]:
+    """Folders that may be links or mounts themselves; nothing below them may. The inner one comes first."""
+    data = Path(settings.DATA_DIR)
+    return (data / "output", *settings.OUTPUT_ROOTS, data)
+
+
+def all_files() -> Iterator[Path]:
+    """What lies in the folders of runs, below every root, and in the folder for temporary files."""
+    ours = [Path(settings.DATA_DIR) / name for name in ("output", "storyboards", "tmp")]
+    scratch_folder = ours[-1]
+    for root in (*ours, *settings.OUTPUT_ROOTS):
+        for folder, _, names in os.walk(root):
+            if folder == str(scratch_folder) or ids.parse("run", Path(folder).name):
+                yield from (Path(folder, name) for name in names)
 
 
 def sync(file: Path) -> None:

@@ -15,6 +15,8 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from cineflow.api import idempotency
+from cineflow.core.faults import fault
 from providers import client_events
 from runs.models import Heartbeat
 from runs.sweep import Sweep
@@ -38,10 +40,11 @@ def wake() -> None:
 
 @shared_task(name="runs.tasks.housekeeping")
 def housekeeping() -> None:
-    """What no task waits for: old heartbeats, client events and leftovers of downloads."""
+    """What no task waits for: old heartbeats, client events, keys and leftovers of downloads."""
     now = timezone.now()
     Heartbeat.objects.filter(at__lt=now - timedelta(days=1)).delete()
     client_events.prune(now=now)
+    idempotency.prune(now=now)
     for leftover in (Path(settings.DATA_DIR) / "tmp").glob("*.part"):
         with suppress(FileNotFoundError):  # its download may end in this moment
             if time.time() - leftover.stat().st_mtime > 86_400:
@@ -55,6 +58,7 @@ def hint() -> None:
 
 def _publish() -> None:
     global _silent_until
+    fault("committed_before_hint")
     if time.monotonic() < _silent_until or not _publishing.acquire(blocking=False):
         return
     try:

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from cineflow.api.bodies import read_body
 from cineflow.api.filters import StrictBooleanFilter, StrictChoiceFilter, WholeNumberFilter
+from cineflow.api.idempotency import idempotent
 from cineflow.api.ranged import file_response
 from cineflow.core import clock, ids
 from cineflow.core.errors import NotFound
@@ -83,6 +84,7 @@ class RunsView(GenericAPIView[Run]):
         responses={201: RunSerializer},
         examples=[RUN_REQUEST, RUN],
     )
+    @idempotent
     def post(self, request: Request) -> Response:
         body = read_body(request, RunBody)
         storyboard_id = ids.parse("sb", body.storyboard_id)
@@ -105,6 +107,7 @@ class RunCancelView(APIView):
     more_errors = {"POST": [409]}
 
     @extend_schema(operation_id="cancel_run", request=EmptyBody, responses={202: CancelSerializer})
+    @idempotent
     def post(self, request: Request, run_id: str) -> Response:
         run = find_run(run_id)
         read_body(request, EmptyBody)
@@ -117,6 +120,7 @@ class RunPauseView(APIView):
     more_errors = {"POST": [409]}
 
     @extend_schema(operation_id="pause_run", request=EmptyBody, responses=RunSerializer)
+    @idempotent
     def post(self, request: Request, run_id: str) -> Response:
         run = find_run(run_id)
         read_body(request, EmptyBody)
@@ -128,6 +132,7 @@ class RunResumeView(APIView):
     more_errors = {"POST": [409]}
 
     @extend_schema(operation_id="resume_run", request=EmptyBody, responses=RunSerializer)
+    @idempotent
     def post(self, request: Request, run_id: str) -> Response:
         run = find_run(run_id)
         read_body(request, EmptyBody)
@@ -222,6 +227,7 @@ class TaskDecisionView(APIView):
         responses={202: TaskSerializer},
         examples=[TASK],
     )
+    @idempotent
     def post(self, request: Request, task_id: str) -> Response:
         key = _task_key(task_id)
         body = read_body(request, DecisionBody)
@@ -239,6 +245,7 @@ class TaskRetryView(APIView):
         responses={202: TaskSerializer},
         examples=[TASK, OpenApiExample("again", value={"submit_again": True}, request_only=True)],
     )
+    @idempotent
     def post(self, request: Request, task_id: str) -> Response:
         key = _task_key(task_id)
         body = read_body(request, RetryBody)

@@ -1,7 +1,7 @@
 """Every write to a storyboard and its segments."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -37,8 +37,17 @@ _JOINERS = "\u200c\u200d"
 
 
 @garbage.left_alone()
-def import_storyboard(name: str, raw: bytes, *, host: str = "") -> Storyboard:
-    """Stores an uploaded file and its segments; raises `InvalidStoryboard` and stores nothing."""
+def import_storyboard(
+    name: str,
+    raw: bytes,
+    *,
+    host: str = "",
+    on_stored: Callable[[Storyboard], None] = lambda _: None,
+) -> Storyboard:
+    """Stores an uploaded file and its segments; raises `InvalidStoryboard` and stores nothing.
+
+    What `on_stored` writes is committed with the storyboard, or not at all.
+    """
     parsed = schema.read(raw, host=host)
     storyboard_id = ids.new_id()
     storyboard = Storyboard(
@@ -54,6 +63,7 @@ def import_storyboard(name: str, raw: bytes, *, host: str = "") -> Storyboard:
         with transaction.atomic():
             storyboard.save(force_insert=True)
             bulk.insert(Segment, _COLUMNS, _rows(storyboard.id, parsed.segments))
+            on_stored(storyboard)
     except BaseException:
         _remove_original(storyboard)
         raise
@@ -138,16 +148,29 @@ def _check_merged(segment: Segment) -> None:
         raise Invalid([problem(["duration_seconds"], wrong)])
 
 
-def set_start_image(segment_id: UUID, file: "UploadedFile[Any]") -> str:
-    """Stores the image and points the segment at it; returns its URL."""
+def set_start_image(
+    segment_id: UUID,
+    file: "UploadedFile[Any]",
+    *,
+    on_stored: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Stores the image and points the segment at it; returns its URL.
+
+    What `on_stored` writes is committed with the segment, or not at all.
+    """
     segments = Segment.objects.filter(pk=segment_id)
     if not segments.exists():
         raise NotFound("There is no such segment.")
     name = uploads.save(file)
     url = uploads.URL_PREFIX + name
-    if not segments.update(image_url=url):
+    try:
+        with transaction.atomic():
+            if not segments.update(image_url=url):
+                raise NotFound("There is no such segment.")
+            on_stored(url)
+    except BaseException:
         uploads.remove(name)
-        raise NotFound("There is no such segment.")
+        raise
     return url
 
 

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from cineflow.api.bodies import UploadParser, read_body, uploaded_file
 from cineflow.api.errors import error_response
+from cineflow.api.idempotency import Keep, idempotent_upload
 from cineflow.api.ranged import file_response
 from cineflow.api.schema import ErrorSerializer
 from cineflow.core import ids
@@ -65,13 +66,16 @@ class StoryboardsView(GenericAPIView[Storyboard]):
         },
         examples=[STORYBOARD, SCHEMA_ERROR],
     )
-    def post(self, request: Request) -> Response:
+    @idempotent_upload
+    def post(self, request: Request, keep: Keep) -> Response:
         file = uploaded_file(request)
         storyboard = editing.import_storyboard(
-            file.name or "", file.read(), host=request.get_host()
+            file.name or "",
+            file.read(),
+            host=request.get_host(),
+            on_stored=lambda stored: keep(_created(stored)),
         )
-        location = {"Location": f"/api/v1/storyboards/{storyboard.public_id}"}
-        return Response(StoryboardSerializer(storyboard).data, status=201, headers=location)
+        return _created(storyboard)
 
 
 class StoryboardView(APIView):
@@ -140,9 +144,23 @@ class StartImageView(APIView):
         responses=StartImageSerializer,
         examples=[START_IMAGE],
     )
-    def post(self, request: Request, segment_id: str) -> Response:
-        url = editing.set_start_image(_segment_key(segment_id), uploaded_file(request))
-        return Response(StartImageSerializer({"image_url": url}).data)
+    @idempotent_upload
+    def post(self, request: Request, segment_id: str, keep: Keep) -> Response:
+        url = editing.set_start_image(
+            _segment_key(segment_id),
+            uploaded_file(request),
+            on_stored=lambda stored: keep(_start_image(stored)),
+        )
+        return _start_image(url)
+
+
+def _created(storyboard: Storyboard) -> Response:
+    location = {"Location": f"/api/v1/storyboards/{storyboard.public_id}"}
+    return Response(StoryboardSerializer(storyboard).data, status=201, headers=location)
+
+
+def _start_image(url: str) -> Response:
+    return Response(StartImageSerializer({"image_url": url}).data)
 
 
 @require_safe

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
 
 from cineflow.core import redis_server as broker
 from cineflow.core.child_process import StartFailed, start, stop, wait_until
@@ -27,32 +28,96 @@ _START_SECONDS = 20.0
 _QUIET_ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}  # no PG… variable of the caller's
 
 
+class Redis:
+    """A server on loopback that can be killed and started again on its port, and with `keep` on its data."""
+
+    def __init__(self, folder: Path, *, keep: bool = False) -> None:
+        self.folder, self.keep, self.port = folder, keep, free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        listen = ("--port", str(self.port), "--bind", "127.0.0.1")
+        self.process = broker.launch(
+            listen, address=("127.0.0.1", self.port), work_dir=self.folder, keep=self.keep
+        )
+
+    def crash(self) -> None:
+        stop(self.process, by=signal.SIGKILL)
+
+    def stop(self) -> None:
+        stop(self.process)
+
+
 @contextmanager
-def redis_server() -> Iterator[str]:
+def redis_server(*, keep: bool = False) -> Iterator[str]:
     """Yields the URL of an empty server on loopback. A test may flush or kill it."""
-    port = free_port()
-    listen = ("--port", str(port), "--bind", "127.0.0.1")
     with tempfile.TemporaryDirectory(prefix="cineflow-redis-") as folder:
-        process = broker.launch(listen, address=("127.0.0.1", port), work_dir=Path(folder))
+        server = Redis(Path(folder), keep=keep)
         try:
-            yield f"redis://127.0.0.1:{port}/0"
+            yield server.url
         finally:
-            stop(process)
+            server.stop()
+
+
+class Postgres:
+    """A server with an empty database `cineflow`, which can be crashed and started again on the same data and port.
+
+    Without `durable` a commit does not wait for the disk: right for tests, wrong for benchmarks and crashes.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self.folder, self.port, self.identity = folder, free_port(), _identity()
+        self.server = f"postgres://postgres@127.0.0.1:{self.port}"
+        self.url = f"{self.server}/cineflow"
+        self.settings = (*(() if durable else _FAST), f"port={self.port}")
+        self.log = folder / "postgres.log"
+        _give(folder, self.identity)
+        self.programs = _reachable_programs(folder, self.identity)
+        _create_cluster(self.programs, folder, self.identity)
+        self.start()
+        with _ending_on_failure(self.process):
+            _create_database(f"{self.server}/postgres")
+
+    def start(self) -> None:
+        """Returns once it answers: after a crash, when it has recovered."""
+        self.process = _start_postgres(self.programs, self.folder, self.identity, self.settings)
+        wait_until(
+            lambda: _connects(f"{self.server}/postgres"),
+            self.process,
+            log=self.log,
+            seconds=_START_SECONDS,
+        )
+
+    def crash(self) -> None:
+        """Ends all of it at once and writes nothing more, as `pg_ctl stop -m immediate`."""
+        stop(self.process, by=signal.SIGQUIT)
+
+    def stop(self) -> None:
+        stop(self.process, by=signal.SIGINT)  # TERM would wait until the last client has left
+
+
+@contextmanager
+def frozen_redis(url: str) -> Iterator[None]:
+    """A server of this machine holds its connections and answers nobody until the block ends."""
+    with redis.Redis.from_url(url) as client:
+        pid = int(client.info("server")["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[str]:
-    """Yields the URL of an empty database `cineflow`.
-
-    Without `durable` a commit does not wait for the disk: right for tests, wrong for benchmarks.
-    """
+    """Yields the URL of an empty database `cineflow`; see `Postgres`."""
     with tempfile.TemporaryDirectory(prefix="cineflow-postgres-") as name:
-        folder, identity = Path(name), _identity()
-        _give(folder, identity)
-        programs = _reachable_programs(folder, identity)
-        _create_cluster(programs, folder, identity)
-        with _running(programs, folder, identity, () if durable else _FAST) as url:
-            yield url
+        server = Postgres(Path(name), durable=durable)
+        try:
+            yield server.url
+        finally:
+            server.stop()
 
 
 def _identity() -> dict[str, Any]:
@@ -134,20 +199,12 @@ def _create_cluster(programs: Path, folder: Path, identity: dict[str, Any]) -> N
 
 
 @contextmanager
-def _running(
-    programs: Path, folder: Path, identity: dict[str, Any], settings: tuple[str, ...]
-) -> Iterator[str]:
-    port = free_port()
-    server, log = f"postgres://postgres@127.0.0.1:{port}", folder / "postgres.log"
-    process = _start_postgres(programs, folder, identity, (*settings, f"port={port}"))
+def _ending_on_failure(process: subprocess.Popen[bytes]) -> Iterator[None]:
     try:
-        wait_until(
-            lambda: _connects(f"{server}/postgres"), process, log=log, seconds=_START_SECONDS
-        )
-        _create_database(f"{server}/postgres")
-        yield f"{server}/cineflow"
-    finally:
-        stop(process, by=signal.SIGINT)  # TERM would wait until the last client has left
+        yield
+    except BaseException:
+        stop(process, by=signal.SIGINT)
+        raise
 
 
 def _start_postgres(
@@ -160,7 +217,7 @@ def _start_postgres(
         "max_connections=200",
     )
     command: list[str | Path] = [programs / "postgres", "-D", folder / "data"]
-    with (folder / "postgres.log").open("wb") as out:
+    with (folder / "postgres.log").open("ab") as out:
         return start(
             [*command, *(f"--{setting}" for setting in settings)],
             dies_by=signal.SIGQUIT,  # unlike KILL, it lets it end its children and free its memory

@@ -15,7 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.servers import postgres_server, redis_server
+from tests.servers import Postgres, Redis, postgres_server, redis_server
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -128,6 +128,36 @@ def test_root_gets_postgres_from_a_wheel_that_nobody_else_can_reach(
         program = Path(f"/proc/{postmaster(url)}/exe").readlink()
         assert program.is_relative_to(Path(setting(url, "data_directory")).parent)
     assert next(closed.glob("*/pginstall*/bin/postgres")).stat().st_uid == 0
+
+
+def test_a_crashed_postgres_starts_again_with_what_was_committed() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        server = Postgres(Path(folder), durable=True)
+        try:
+            with psycopg.connect(server.url, autocommit=True) as connection:
+                connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
+            server.crash()
+            assert not postgres_answers(server.url)
+            server.start()
+            with psycopg.connect(server.url) as connection:
+                assert connection.execute("SELECT number FROM kept").fetchall() == [(7,)]
+        finally:
+            server.stop()
+
+
+def test_a_killed_redis_starts_again_with_its_data_if_it_keeps_them(tmp_path: Path) -> None:
+    server = Redis(tmp_path, keep=True)
+    try:
+        with client(server.url) as connection:
+            connection.config_set("appendfsync", "always")
+            connection.set("key", "value")
+        server.crash()
+        assert not redis_answers(server.url)
+        server.start()
+        with client(server.url) as connection:
+            assert connection.get("key") == "value"
+    finally:
+        server.stop()
 
 
 def developer_servers(**environment: str) -> subprocess.Popen[str]:

@@ -33,6 +33,7 @@ BY_STATUS = {
     413: ("payload_too_large", "The body is too large."),
     415: ("unsupported_media_type", "This address does not take that content type."),
     416: ("range_not_satisfiable", "The file has no such range."),
+    422: ("idempotency_key_reused", "This Idempotency-Key was used with another body."),
     429: ("rate_limited", "Too many requests."),
     500: ("server_error", "Something failed on our side; the log has the reason."),
     503: ("unavailable", "The database cannot be reached; try again shortly."),

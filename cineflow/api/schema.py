@@ -3,9 +3,10 @@
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from cineflow.api import idempotency
 from cineflow.api.errors import envelope
 
 
@@ -36,7 +37,31 @@ class ErrorSerializer(serializers.Serializer[Any]):
 _WITH_BODY = ("POST", "PATCH", "PUT")
 
 
+_REPEATABLE = [
+    OpenApiParameter(
+        idempotency.HEADER,
+        {"type": "string", "maxLength": idempotency.MAX_LENGTH, "pattern": idempotency.PATTERN},
+        OpenApiParameter.HEADER,
+        description="Makes the request safe to repeat: the same key and body get the first answer again, for "
+        f"{idempotency.KEPT_HOURS} hours. 422 with another body, 409 while the first request is in progress.",
+    ),
+    OpenApiParameter(
+        "Idempotent-Replayed",
+        {"type": "string", "enum": ["true"]},
+        OpenApiParameter.HEADER,
+        description="This is the answer of an earlier request with the same Idempotency-Key.",
+        response=[200, 201, 202],
+    ),
+]
+
+
 class Schema(AutoSchema):
+    def get_override_parameters(self) -> list[Any]:
+        return _REPEATABLE if self._is_repeatable() else []
+
+    def _is_repeatable(self) -> bool:
+        return idempotency.is_idempotent(getattr(self.view, self.method.lower(), None))
+
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         for status in self._error_statuses():
@@ -51,7 +76,9 @@ class Schema(AutoSchema):
             statuses += [413, 415]
         if self.method != "GET":
             statuses.append(403)
-        return sorted([*statuses, *getattr(self.view, "more_errors", {}).get(self.method, [])])
+        if self._is_repeatable():
+            statuses += [409, 422]
+        return sorted({*statuses, *getattr(self.view, "more_errors", {}).get(self.method, [])})
 
     def _error_body(self, status: int, direction: Any) -> Any:
         body = envelope(status)

@@ -39,6 +39,10 @@ class Conflict(DomainError):
     code, status = "conflict", 409
 
 
+class IdempotencyKeyReused(DomainError):
+    code, status = "idempotency_key_reused", 422
+
+
 class Forbidden(DomainError):
     code, status = "forbidden", 403
 

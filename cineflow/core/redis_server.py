@@ -108,9 +108,14 @@ def launch(
     address: str | tuple[str, int],
     work_dir: Path,
     pass_fds: Sequence[int] = (),
+    keep: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Starts a server that listens as these options say; returns when it answers at `address`."""
+    """Starts a server that listens as these options say; returns when it answers at `address`.
+
+    With `keep` it writes its data to an append-only file, and starts with what is there.
+    """
     command: list[str | Path] = [find_server(), *listen, *_OPTIONS, "--dir", str(work_dir)]
+    command += ["--appendonly", "yes"] if keep else []
     work_dir.mkdir(parents=True, exist_ok=True)
     log = work_dir / "redis.log"
     with log.open("wb") as out:

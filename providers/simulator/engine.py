@@ -54,8 +54,8 @@ class Engine:
         """Unix time of a moment of the engine's clock."""
         return self._epoch + moment
 
-    def receive(self, path: str) -> Post:
-        return self.ledger.receive(Post(time=self.wall(self.now()), path=path))
+    def receive(self, path: str, key: str | None) -> Post:
+        return self.ledger.receive(Post(time=self.wall(self.now()), path=path, key=key))
 
     def admit(self) -> None:
         """Let one more submit in, or raise Throttled."""

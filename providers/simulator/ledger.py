@@ -15,6 +15,7 @@ class Post:
 
     time: float
     path: str
+    key: str | None = None  # its Idempotency-Key
     outcome: str = "received"
     status: int | None = None
     order: Order | None = None
@@ -25,6 +26,7 @@ class Post:
         return {
             "time": self.time,
             "path": self.path,
+            "idempotency_key": self.key,
             "outcome": self.outcome,
             "status": self.status,
             "prompt": order and order.prompt,

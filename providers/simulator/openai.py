@@ -50,8 +50,7 @@ async def create(request: web.Request) -> web.Response:
     post = request[POST]
     post.order = order = await read_order(request)
     script = parse(order.prompt)
-    key = request.headers.get("Idempotency-Key")
-    if (job := engine.known(key)) is not None:
+    if (job := engine.known(post.key)) is not None:
         post.outcome, post.job_id = "replayed", job.id
         return web.json_response(_video(engine, job))
     engine.admit()
@@ -61,7 +60,7 @@ async def create(request: web.Request) -> web.Response:
         return _refuse(request, fault)
     job = engine.create(f"video_{secrets.token_hex(24)}", order, script)
     post.job_id = job.id
-    engine.remember(key, job)
+    engine.remember(post.key, job)
     return await _accept(request, job, fault)
 
 

@@ -63,7 +63,8 @@ async def _record_posts(request: web.Request, handler: Handler) -> web.StreamRes
     """Every POST is in the ledger from the moment it arrives, whatever becomes of it."""
     if request.method != "POST" or request.path.startswith(control.PREFIX) or _is_cancel(request):
         return await handler(request)
-    post = request[POST] = request.config_dict[ENGINE].receive(request.path)
+    key = request.headers.get("Idempotency-Key")
+    post = request[POST] = request.config_dict[ENGINE].receive(request.path, key)
     response = await handler(request)
     # A client that hung up, or that we hung up on, got no status.
     if request.transport and not request.transport.is_closing():

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Q
 
 from cineflow.core import ids
+from cineflow.core.faults import fault
 from providers.errors import Code, Failure
 from providers.routing import Candidate, Decision, Shot, Strategy, as_json, route
 from runs import lifecycle
@@ -48,12 +49,17 @@ class Sending:
 
     task: Task
     attempt: Attempt
-    committed: float  # time.monotonic(), which goes on while a process is stopped
+    begun: float  # time.monotonic() at `sent_at`; it goes on while a process is stopped
     again: bool = False  # the same submit once more, under its token
 
 
-def claim(limit: int, *, now: datetime) -> list[Sending]:
-    """Commit an attempt for up to `limit` due tasks within every limit; they are to be sent at once."""
+def claim(limit: int, *, now: datetime, begun: float | None = None) -> list[Sending]:
+    """Commit an attempt for up to `limit` due tasks within every limit; they are to be sent at once.
+
+    `begun` is the time.monotonic() of `now`. The wait for the lock belongs to the time in which they may
+    be sent: the minute of an account is counted from `now`.
+    """
+    begun = time.monotonic() if begun is None else begun
     if limit <= 0 or not _waiting_runs().exists():
         return []
     with transaction.atomic():
@@ -61,10 +67,11 @@ def claim(limit: int, *, now: datetime) -> list[Sending]:
         runs = lifecycle.lock_runs(_waiting_runs().values_list("pk", flat=True))
         desk = _Desk(runs, limit=limit, now=now)
         desk.serve()
+        lifecycle.postpone(desk.postponed)
         won = lifecycle.apply(desk.moves, now=now, locked=runs)
-    committed = time.monotonic()
+        fault("claimed_before_commit")
     return [
-        Sending(_as_sent(move), move.new_attempt, committed)
+        Sending(_as_sent(move), move.new_attempt, begun)
         for move in desk.moves
         if move.new_attempt and move.task.pk in won
     ]
@@ -103,7 +110,7 @@ def _present_load(flying: Sequence[Flying], known: Catalogue, now: datetime) -> 
     if not limited:
         return load
     # A submit reaches the far end a little after it is counted here, so the minute is a little longer.
-    since = now - timedelta(seconds=60 + settings.SEND_WITHIN_SECONDS)
+    since = now - timedelta(seconds=settings.RATE_WINDOW_SECONDS + settings.SEND_WITHIN_SECONDS)
     recent = Attempt.objects.filter(provider_id__in=limited, sent_at__gt=since).order_by()
     for provider_id, number in recent.values_list("provider_id").annotate(number=Count("pk")):
         load.last_minute[provider_id] = number
@@ -134,6 +141,7 @@ class _Desk:
         self.overall = settings.MAX_CONCURRENT_TASKS - sum(each.number for each in flying)
         self.left = min(limit, self.overall)
         self.moves: list[Move] = []
+        self.postponed: list[tuple[Task, dict[str, Any]]] = []
         # What stays as it is until a slot is taken at an account that counts them.
         self._offers: dict[str, list[Candidate]] = {}
         self._decisions: dict[tuple[UUID, Shot, float, tuple[str, ...]], _Decided] = {}
@@ -195,7 +203,7 @@ class _Desk:
                 "due_at": self._when_free(self._offered(run.model_id)),
                 "waiting_reason": decided.decision.reason[:255],
             }
-            lifecycle.postpone([(task, {**values, "routing": decided.routing})])
+            self.postponed.append((task, {**values, "routing": decided.routing}))
         else:
             self.moves.append(_unroutable(task, decided))
 

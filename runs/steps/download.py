@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import HttpCall, RenderLocally
 from providers.errors import Code, Failure
@@ -27,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 MAX_VIDEO_BYTES = 4 << 30
 TRIES = 4
-_RENEW_AFTER_SECONDS = 10.0
 # The disk is full, over quota, read-only or broken: no fault of the video's.
 _LOCAL = (
     errno.ENOSPC,
@@ -105,7 +105,8 @@ class Downloader:
         return [(self.pending.pop(future), future.result()) for future in done]
 
     def _renew(self, now: datetime) -> None:
-        if self.renewed and now - self.renewed < timedelta(seconds=_RENEW_AFTER_SECONDS):
+        often = timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS / 3)
+        if self.renewed and now - self.renewed < often:
             return
         self.renewed = now
         tasks = [fetching.task for fetching in self.pending.values()]
@@ -126,9 +127,9 @@ def claim(limit: int, *, now: datetime) -> list[Fetching]:
             "pk", "output_folder"
         )
     )
-    poisoned = [task for task in tasks if task.crashes >= lifecycle.POISON_AFTER]
+    poisoned = [task for task in tasks if task.crashes >= settings.POISON_AFTER]
     lifecycle.apply([lifecycle.poisoned(task, None, {}) for task in poisoned], now=now)
-    tasks = [task for task in tasks if task.crashes < lifecycle.POISON_AFTER]
+    tasks = [task for task in tasks if task.crashes < settings.POISON_AFTER]
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(
@@ -198,7 +199,10 @@ def _draw(task: Task, attempt: Attempt, scratch: Path) -> None:
 def _stored(fetching: Fetching, scratch: Path, digest: str) -> Stored:
     facts, size = mp4.read(scratch), scratch.stat().st_size
     name = outputs.file_name(fetching.task, fetching.attempt.number)
-    return Stored(outputs.place(scratch, fetching.folder, name), size, digest, facts)
+    fault("downloaded_before_rename")
+    path = outputs.place(scratch, fetching.folder, name)
+    fault("renamed_before_commit")
+    return Stored(path, size, digest, facts)
 
 
 # ---- write: what came of it ----------------------------------------------------------------------------
@@ -217,7 +221,7 @@ def write(arrived: Sequence[tuple[Fetching, Stored | NotStored]], *, now: dateti
         else:
             moves.append(_given_up(fetching, result))
     lifecycle.postpone(postponed)
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
 
 
 def _completed(fetching: Fetching, stored: Stored, now: datetime) -> Move:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import Failed, Finished, HttpAnswer, HttpCall, NoAnswer, PollOutcome, Working
 from providers.errors import Code, Failure, UnexpectedReply
@@ -56,6 +57,7 @@ def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int
     started = time.monotonic()
     outcomes = _ask(client, [attempts[task.pk] for task in tasks])
     _note_lateness(tasks, now + timedelta(seconds=time.monotonic() - started))
+    fault("polled_before_write")
     runs = Run.objects.only("routing_strategy").in_bulk({task.run_id for task in tasks})
     intervals = _intervals(attempts.values())
     moves, postponed = [], []
@@ -71,7 +73,7 @@ def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int
         else:
             postponed.append((task, decided))
     lifecycle.postpone(postponed)
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
     return len(tasks) + len(canceled)
 
 
@@ -189,9 +191,10 @@ def _again(
 
 
 def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) -> Move:
-    # A download that only wanted a fresh address goes on counting its own errors.
-    errors = task.errors_in_a_row if attempt.phase == Phase.DOWNLOADING else 0
-    values = {"step": Step.DOWNLOAD, "due_at": now, "errors_in_a_row": errors}
+    values: dict[str, Any] = {"step": Step.DOWNLOAD, "due_at": now}
+    # A download that only wanted a fresh address goes on counting its own errors and crashes.
+    if attempt.phase != Phase.DOWNLOADING:
+        values |= {"errors_in_a_row": 0, "crashes": 0}
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
     known |= {"error_code": "", "error_msg": "", "http_status": None}
     why = f"finished at {attempt.provider_id}"

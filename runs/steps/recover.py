@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
+from django.db.models import F
 
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import (
     CannotLookUp,
@@ -26,6 +28,7 @@ from providers.models import Provider, Recovery
 from runs import lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Status, Step, Task
+from runs.steps import errors
 
 BATCH = 200
 MAX_PAGES = 50
@@ -113,7 +116,9 @@ def turn(client: PollClient, now: datetime) -> int:
     for provider_id, lost in by_provider.items():
         lost.sort(key=lambda pair: pair[1].sent_at)
         since = lost[0][1].sent_at.timestamp() - _SKEW_SECONDS
-        _settle(lost, list_jobs(client, provider_id, since), now)
+        found = list_jobs(client, provider_id, since)
+        fault("looked_up_before_write")
+        _settle(lost, found, now)
     return len(tasks)
 
 
@@ -130,8 +135,10 @@ def list_jobs(client: PollClient, provider_id: str, since: float) -> list[SeenJo
         seen += outcome.jobs
         page = outcome.next_page
         if page is None or (outcome.jobs and outcome.jobs[-1].created_at < since):
-            break
-    return [job for job in seen if job.created_at >= since]
+            return [job for job in seen if job.created_at >= since]
+    # What was not read may hold the job: nothing is absent that was not looked at.
+    words = f"The list of jobs is longer than the {MAX_PAGES} pages that were read."
+    return NoAnswer(Failure(Code.UNKNOWN_ERROR, words))
 
 
 def _read(client: PollClient, provider_id: str, call: HttpCall) -> LookUpOutcome:
@@ -247,8 +254,10 @@ def adoption(task: Task, attempt: Attempt, job_id: str, now: datetime, **more: A
 def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
     words = "The last look-up shows that no job was made; it is submitted again."
     known = {"phase": Phase.ABSENT, "finished_at": now, "possibly_billed": False}
-    if task.crashes >= lifecycle.POISON_AFTER:
+    if task.crashes >= settings.POISON_AFTER:
         return lifecycle.poisoned(task, attempt, known)
+    if task.tries >= settings.MAX_ATTEMPTS:
+        return _never_made(task, attempt, known)
     values = {"step": Step.SUBMIT, "due_at": now, "waiting_reason": "", "errors_in_a_row": 0}
     return Move(
         task,
@@ -261,12 +270,39 @@ def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
     )
 
 
+def _never_made(task: Task, attempt: Attempt, known: Mapping[str, Any]) -> Move:
+    """A far end that answers no submit and makes no job of any is not asked for ever."""
+    message = (
+        f"{attempt.provider_id} made no job of {task.tries} submits; the last: {attempt.error_msg}"
+    )
+    values = errors.of_task(Failure(Code.SERVER_ERROR, message))
+    return Move(
+        task,
+        Status.FAILED,
+        message,
+        kind="absent",
+        values=values,
+        attempt=attempt,
+        attempt_values=known,
+    )
+
+
 def _look_later(task: Task, attempt: Attempt, now: datetime) -> None:
     """Until the last of the delays has passed; a look between two of them counts for the next."""
     later = [attempt.sent_at + timedelta(seconds=delay) for delay in settings.LOOK_UP_DELAYS]
     due_at = next((moment for moment in later if moment > now), now)
-    Attempt.objects.filter(pk=attempt.pk, phase=Phase.AMBIGUOUS).update(asked=attempt.asked + 1)
-    lifecycle.postpone([(task, {"due_at": due_at, "errors_in_a_row": 0, "crashes": task.crashes})])
+    values = {"due_at": due_at, "errors_in_a_row": 0, "crashes": task.crashes}
+    asked_in_vain([(task, attempt, values)])
+
+
+def asked_in_vain(postponed: Sequence[tuple[Task, Attempt, Mapping[str, Any]]]) -> None:
+    """Write back and count a look-up or a re-send that settled nothing, where the claim still holds."""
+    if not postponed:
+        return
+    with transaction.atomic():
+        won = lifecycle.postpone([(task, values) for task, _, values in postponed])
+        asked = [attempt.pk for task, attempt, _ in postponed if task.pk in won]
+        Attempt.objects.filter(pk__in=asked, phase=Phase.AMBIGUOUS).update(asked=F("asked") + 1)
 
 
 def _unanswered(lost: Sequence[tuple[Task, Attempt]], now: datetime) -> None:
@@ -284,7 +320,7 @@ def _unanswered(lost: Sequence[tuple[Task, Attempt]], now: datetime) -> None:
             }
             postponed.append((task, values))
     lifecycle.postpone(postponed)
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
 
 
 # ---- class A: the same submit again -------------------------------------------------------------------
@@ -310,5 +346,4 @@ def not_resent(task: Task, attempt: Attempt, now: datetime) -> Move | dict[str, 
         return undecided(
             task, attempt, "The submit was sent again several times and never answered."
         )
-    Attempt.objects.filter(pk=attempt.pk, phase=Phase.AMBIGUOUS).update(asked=asked)
     return {"due_at": now + timedelta(seconds=settings.RESEND_DELAYS[asked])}

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from cineflow.core import clock
+from cineflow.core.faults import fault
 from providers import registry
 from providers.base import (
     Accepted,
@@ -44,7 +45,7 @@ GROUP_ANSWERS_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """Not sent: so long after the commit that somebody may have taken it for lost."""
+    """Not sent: so long after its attempt was made that somebody may have taken it for lost."""
 
 
 Outcome = SubmitOutcome | TooLate
@@ -62,18 +63,24 @@ class Submitter:
 
     def turn(self, now: datetime) -> int:
         """One pass: write what was answered, then claim and send. Returns how much was done."""
-        answered = self._write(now)
-        free = settings.SENDERS + _ahead(answered) - len(self.pending)
-        sendings = dispatch.claim(free, now=now)
-        sendings += _resends(free - len(sendings), now=now)
+        begun = time.monotonic()
+        written = self._write(now, begun=begun)
+        free = settings.SENDERS + _ahead(written) - len(self.pending)
+        # Handed over at once: what is committed and then not sent looks like a lost answer later.
+        self._send(dispatch.claim(free, now=now, begun=begun))
+        self._send(_resends(settings.SENDERS - len(self.pending), now=now))
+        return written + len(self.pending)
+
+    def _send(self, sendings: Sequence[Sending]) -> None:
         for sending in sendings:
             self.pending[self.senders.submit(send, self.transport, sending)] = sending
-        return answered + len(sendings) + len(self.pending)
 
-    def _write(self, now: datetime) -> int:
+    def _write(self, now: datetime, *, begun: float) -> int:
         """Write what was answered. While the database is away it is kept: it may name a job that is paid."""
         self.unwritten += self._answered()
         count = len(self.unwritten)
+        # They came after `now` was read: what a far end asks to wait is counted from its answer.
+        now += timedelta(seconds=time.monotonic() - begun)
         try:
             write_answers(self.unwritten, now=now, habits=self.habits)
         except (OperationalError, InterfaceError):
@@ -96,7 +103,7 @@ class Submitter:
         self.senders.shutdown(wait=True)
         while self.pending or self.unwritten:
             try:
-                self._write(clock.now())
+                self._write(clock.now(), begun=time.monotonic())
             except (OperationalError, InterfaceError):
                 logger.warning("the database is away; %d answers wait for it", len(self.unwritten))
                 connection.close()
@@ -121,9 +128,9 @@ def _ahead(answered: int) -> int:
 
 
 def _resends(limit: int, *, now: datetime) -> list[Sending]:
+    begun = time.monotonic()
     found = recover.claim_resends(limit, now=now)
-    committed = time.monotonic()
-    return [Sending(task, attempt, committed, again=True) for task, attempt in found]
+    return [Sending(task, attempt, begun, again=True) for task, attempt in found]
 
 
 # ---- send: in a thread of its own, without the database ----------------------------------------------
@@ -143,9 +150,10 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         )
     if isinstance(call, Accepted):
         return call
-    if time.monotonic() - sending.committed > settings.SEND_WITHIN_SECONDS:
+    fault("committed_before_send")
+    send_by = sending.begun + settings.SEND_WITHIN_SECONDS
+    if time.monotonic() > send_by:
         return TooLate()
-    send_by = sending.committed + settings.SEND_WITHIN_SECONDS
     outcome = _answer(transport, adapter, account, call, send_by)
     if isinstance(outcome, Rejected | Ambiguous):
         # A provider may quote what we sent; what people get to read has neither prompt nor key in it.
@@ -157,7 +165,9 @@ def _answer(
     transport: Transport, adapter: Adapter, account: Account, call: Any, send_by: float
 ) -> Outcome:
     try:
-        match transport.submit(call, send_by=send_by):
+        sent = transport.submit(call, send_by=send_by)
+        fault("sent_before_answer_written")
+        match sent:
             case NotSent(too_late=True):
                 return TooLate()
             case NotSent(failure):
@@ -214,9 +224,9 @@ def write_answers(
         if isinstance(decided, Move):
             moves.append((sending, decided))
         else:
-            postponed.append((sending.task, decided))
+            postponed.append((sending.task, sending.attempt, decided))
     _note(answered, known, now)
-    lifecycle.postpone(postponed)
+    recover.asked_in_vain(postponed)
     _apply(moves, known, now)
 
 
@@ -393,7 +403,7 @@ def settle(now: datetime) -> int:
         for task in tasks
         if task.pk in attempts
     ]
-    lifecycle.apply(moves, now=now)
+    lifecycle.apply_apart(moves, now=now)
     return len(tasks)
 
 

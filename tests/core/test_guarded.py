@@ -47,7 +47,7 @@ def test_each_row_is_held_to_its_own_expectation(tasks: list[Task]) -> None:
 
 
 def test_values_that_differ_keep_to_their_rows(tasks: list[Task]) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"progress": 1, "error_msg": "", "retryable": True, "lease_until": NOW},
         {"progress": None, "error_msg": "{a,\"b\\'} 汉", "retryable": None, "lease_until": None},
         {

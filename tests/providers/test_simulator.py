@@ -692,6 +692,7 @@ def test_the_ledger_tells_each_post_and_each_job(
     assert abs(post.pop("time") - job["created_at"]) < 0.001
     assert post == {
         "path": "/openai/v1/videos",
+        "idempotency_key": None,
         "outcome": "created",
         "status": 200,
         "prompt": "A city",

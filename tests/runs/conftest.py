@@ -15,7 +15,7 @@ from cineflow.core import ids
 from providers.http import PollClient, Transport
 from providers.models import Provider, Recovery
 from runs import launch
-from runs.models import ACTIVE, Run, Task
+from runs.models import ACTIVE, Run, Task, VideoFile
 from runs.steps import check, download, poll, recover, reuse, submit
 from storyboards.models import Segment, Storyboard
 from tests.providers.simulated import Simulator, simulator
@@ -152,6 +152,11 @@ def start(board: MakeBoard, machine: Machine) -> MakeRun:
 
 def only_task(run: Run) -> Task:
     return Task.objects.select_related("run", "video").get(run=run)
+
+
+def video_of(task: Task) -> VideoFile:
+    assert task.video is not None
+    return task.video
 
 
 def now() -> datetime:

@@ -1,16 +1,19 @@
 """Answers that got lost, by the provider's class; and what a person may decide."""
 
+import time
+from concurrent.futures import wait
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from cineflow.core.errors import Conflict, Invalid
 from providers.models import Provider, Recovery
 from runs import decisions, launch, lifecycle
-from runs.models import Attempt, Phase, Run, Status, Task
-from runs.steps import dispatch, submit
+from runs.models import Attempt, Phase, Run, Status, Step, Task
+from runs.steps import dispatch, poll, recover, submit
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun, only_task
 
@@ -251,3 +254,110 @@ def test_a_download_over_which_workers_die_is_set_aside(
     launch.retry_task(task.pk, now=machine.now)
     assert machine.run_to_end(run).status == Status.COMPLETED
     assert far_end.summary()["posts"] == 1
+
+
+def test_a_process_frozen_in_its_commit_does_not_send_when_it_wakes(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    """Its five seconds begin before the commit: others may have taken the attempt for lost meanwhile."""
+    settings.SEND_WITHIN_SECONDS = 0.2
+    run = start("a city")
+
+    def freeze_at_the_commit(
+        execute: Any, sql: str, parameters: Any, many: bool, context: Any
+    ) -> Any:
+        if sql.startswith("INSERT INTO") and "runs_attempt" in sql:
+            transaction.on_commit(lambda: time.sleep(0.4))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(freeze_at_the_commit):
+        (sending,) = dispatch.claim(1, now=machine.now)
+    assert submit.send(machine.transport, sending) == submit.TooLate()
+    assert far_end.summary()["posts"] == 0
+    assert only_task(run).attempt_count == 1
+
+
+def test_what_is_committed_is_sent_although_the_re_sends_cannot_be_claimed(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
+    run = start("a city")
+
+    def no_re_sends(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        if "WITH due" in sql and Step.RESEND in (parameters or ()):
+            raise OperationalError("the database went away")
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(no_re_sends), pytest.raises(OperationalError):
+        machine.submitter.turn(machine.now)
+    run = machine.run_to_end(run)
+    assert (run.status, phases(), far_end.summary()["posts"]) == (Status.COMPLETED, [Phase.DONE], 1)
+
+
+def test_a_list_that_is_cut_off_proves_no_absence(
+    look_up: None, start: MakeRun, machine: Machine, far_end: Simulator, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(recover, "MAX_PAGES", 0)
+    start("a city [[sim:submit=drop_after_create]]")
+    for _ in range(4):
+        machine.turn(400)
+    assert (phases(), far_end.summary()["posts"]) == ([Phase.AMBIGUOUS], 1)
+
+
+def test_workers_that_died_over_a_poll_do_not_count_against_the_download(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    run = start("a city")
+    machine.submit()
+    for _ in range(2):
+        machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS + 60)
+        (task,) = lifecycle.claim([Step.POLL], limit=1, lease=30, now=machine.now)
+    machine.run_to_end(run)
+    assert (task.crashes, only_task(run).crashes) == (1, 0)
+
+
+def test_a_download_is_kept_alive_however_short_its_lease(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    settings.DOWNLOAD_LEASE_SECONDS = 3
+    run = start("a city [[sim:fetch=slow:1]]")
+    machine.submit()
+    machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS)
+    poll.turn(machine.polls, machine.now)
+    machine.downloader.turn(machine.now)
+    held = only_task(run)
+    machine.downloader.turn(machine.now + timedelta(seconds=2))
+    assert held.lease_until is not None
+    assert only_task(run).lease_until == held.lease_until + timedelta(seconds=2)
+    machine.run_to_end(run)
+
+
+def test_a_worker_that_won_its_own_download_again_counts_it_once(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    """Asleep past its lease, and the worker that took over has died: its first fetch still goes on."""
+    run = start("a city [[sim:fetch=slow:0.5]]")
+    machine.submit()
+    machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS)
+    poll.turn(machine.polls, machine.now)
+    machine.downloader.turn(machine.now)
+    assert lifecycle.claim(
+        [Step.DOWNLOAD], limit=1, lease=30, now=machine.now + timedelta(seconds=40)
+    )
+    machine.downloader.turn(machine.now + timedelta(seconds=80))
+    assert len(machine.downloader.pending) == 2
+    wait(machine.downloader.pending)
+    machine.downloader.turn(machine.now + timedelta(seconds=81))
+    run.refresh_from_db()
+    assert (run.status, run.running, run.completed) == (Status.COMPLETED, 0, 1)
+    assert only_task(run).files.count() == 1
+    assert run.events.filter(kind="stored").count() == 1
+
+
+def test_a_run_whose_counts_are_wrong_holds_up_no_other(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
+    broken, sound = start("a city"), start("a town")
+    machine.submit()
+    Run.objects.filter(pk=broken.pk).update(running=0, completed=1)
+    run = machine.run_to_end(sound, seconds=30)
+    assert (run.status, run.completed) == (Status.COMPLETED, 1)

@@ -74,6 +74,7 @@ def test_finished_jobs_are_what_is_learned_from(
     machine.run_to_end(start(*["a city"] * 6, concurrency=6))
     attempt = Attempt.objects.filter(phase=Phase.DONE).first()
     assert attempt is not None
+    assert attempt.accepted_at is not None
     habits = schedule.Habits()
     learned = habits.of(attempt, machine.now)
     assert learned is not None

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -50,9 +49,20 @@ def has_created(far_end: Simulator, jobs: int) -> bool:
 
 
 def test_four_hundred_jobs_with_fifty_in_flight(start: MakeRun, tmp_path: Path) -> None:
-    with simulator(seconds=0.5) as far_end, workers(2, tmp_path, **provider(far_end)):
+    # Nobody dies here, so no lease may run out either, however busy the machine is.
+    patient = {
+        "SUBMIT_LEASE_SECONDS": "120",
+        "POLL_LEASE_SECONDS": "60",
+        "DOWNLOAD_LEASE_SECONDS": "60",
+    }
+    with (
+        simulator(seconds=0.5) as far_end,
+        workers(
+            2, tmp_path, **{**provider(far_end), **patient, "API_REQUEST_TIMEOUT_SECONDS": "60"}
+        ),
+    ):
         run = start(*["a city"] * 200, gen_count=2, concurrency=50)
-        wait_for(lambda: has_ended(run), seconds=180)
+        wait_for(lambda: has_ended(run), seconds=400)
         ledger = far_end.summary()
     assert (run.status, run.completed) == (Status.COMPLETED, 400)
     assert (ledger["posts"], ledger["created"]) == (400, 400)
@@ -80,14 +90,6 @@ def test_a_worker_killed_five_times_bills_no_job_twice(start: MakeRun, tmp_path:
     caught = Task.objects.filter(run=run, status=Status.FAILED)
     assert {(task.error_code, task.possibly_billed) for task in caught} <= {("unknown_error", True)}
     assert caught.count() == unanswered.count()
-
-
-def test_a_run_completes_without_any_broker(start: MakeRun, tmp_path: Path, settings: Any) -> None:
-    env = {"REDIS_URL": "redis://127.0.0.1:1/0", **FAST}
-    with workers(1, tmp_path, **env):
-        run = start("a city", "一座城市", model_id="preview")
-        wait_for(lambda: has_ended(run))
-    assert run.status == Status.COMPLETED
 
 
 def test_a_worker_that_is_asked_to_stop_does_so_in_order(start: MakeRun, tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Named points in the engine at which a chaos test lets the process die, freeze or fail.
+
+    CINEFLOW_FAULT=name:probability[:seed][:kill|stop|raise]
+
+Random kills seldom meet the narrow windows, such as the one between an answer and its commit; a named point
+meets its own each time. Without the variable a point is one comparison.
+"""
+
+import os
+import random
+import signal
+from dataclasses import dataclass, field
+from typing import Literal, cast, get_args
+
+Action = Literal["kill", "stop", "raise"]
+
+
+class FaultHit(Exception):
+    """A point was told to raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    name: str
+    probability: float
+    seed: int = 0
+    action: Action = "kill"
+    dice: random.Random = field(default_factory=random.Random)
+
+    def hit(self, name: str) -> None:
+        if name != self.name or self.dice.random() >= self.probability:
+            return
+        if self.action == "raise":
+            raise FaultHit(name)
+        os.kill(os.getpid(), signal.SIGSTOP if self.action == "stop" else signal.SIGKILL)
+
+
+def parse(text: str) -> Armed | None:
+    """Raises ValueError for what is not of the form above; nothing is armed by an empty text."""
+    if not text:
+        return None
+    name, probability, *more = text.split(":")
+    action = more.pop() if more and more[-1] in get_args(Action) else "kill"
+    seed = int(more.pop()) if more else 0
+    if more:
+        raise ValueError(f"CINEFLOW_FAULT has too many parts: {text}")
+    return Armed(name, float(probability), seed, cast(Action, action), random.Random(seed))  # noqa: S311
+
+
+_armed = parse(os.environ.get("CINEFLOW_FAULT", ""))
+
+
+def arm(text: str) -> None:
+    """For a process that was forked from one that had read another environment."""
+    global _armed
+    _armed = parse(text)
+
+
+def fault(name: str) -> None:
+    if _armed is not None:
+        _armed.hit(name)
