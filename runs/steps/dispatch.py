@@ -29,17 +29,8 @@ _DISPATCH_LOCK = 0x43494E45  # any constant; names the advisory lock
 _BUSY_SECONDS = 1.0
 # Of a task that is to be sent.
 _NEEDED = (
-    *(
-        "run",
-        "segment_index",
-        "take",
-        "snapshot",
-        "full_prompt",
-        "status",
-        "fence",
-        "attempt_count",
-    ),
-    *("tries", "failed_providers", "started_at", "crashes", "errors_in_a_row"),
+    *("run", "segment_index", "take", "snapshot", "full_prompt", "status", "fence"),
+    *("attempt_count", "tries", "failed_providers", "started_at", "crashes", "errors_in_a_row"),
 )
 
 
