@@ -1,8 +1,6 @@
 """Paid jobs from their submit to their files: the engine beside others that drive the same far end."""
 
 import argparse
-import json
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from benchmarks import plots
 from benchmarks.far_end import FarEnd, far_end
 from benchmarks.paid_runs import OutOfPatience, Plan, run_all
 from benchmarks.peers import run
 from benchmarks.peers.load import Outcome
-from benchmarks.report import README, circumstances, publish, say, spread, table
+from benchmarks.report import circumstances, percentile, publish, say, spread, table
 from tests.servers import interrupt_on_signals
 
-PLOT = README.with_name("engine.svg")
 _FLOOR = "floor"
 _PEERS: Mapping[str, Callable[[Plan, FarEnd, Path], Outcome]] = {
     _FLOOR: run.floor,
@@ -43,11 +41,6 @@ def measure(peer: str, plan: Plan, there: FarEnd) -> Measured:
     cpu = 1000 * outcome.cpu_seconds / plan.jobs
     say(f"{plan.jobs} jobs, {peer}: {outcome.seconds:.1f} s, {cpu:.2f} ms CPU a job")
     return found
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
 def rows_of(plan: Plan, peers: Sequence[str], rounds: int, there: FarEnd) -> list[list[str]]:
@@ -85,12 +78,6 @@ _HEAD = (
 )
 
 
-def draw(rows: Sequence[Sequence[str]]) -> None:
-    """By the Python that has matplotlib."""
-    cells = json.dumps([row[:5] for row in rows if row[4]])
-    subprocess.run([run.BENCH_PYTHON, "-m", "benchmarks.plot", str(PLOT), cells], check=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, nargs="+", default=[500, 2_000, 10_000])
@@ -110,7 +97,7 @@ def main() -> None:
     title = f"Jobs of {given.seconds:g} s, polled every {given.interval:g} s"
     note = circumstances(f"{given.rounds} rounds, all peers in each of them")
     publish("engine", title, table(_HEAD, rows), note)
-    draw(rows)
+    plots.draw("engine", [row[:5] for row in rows if row[4]])
 
 
 if __name__ == "__main__":

@@ -1,38 +1,46 @@
 """Thousands of jobs that are waited for: what asking costs, and how late it is."""
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.engine import percentile
+from benchmarks import stack
 from benchmarks.far_end import FarEnd, far_end
-from benchmarks.paid_runs import Plan, at_work, create, measured, upload, wait_until
+from benchmarks.paid_runs import (
+    WORKER,
+    Plan,
+    create,
+    lateness,
+    measured,
+    prepared,
+    upload,
+    wait_until,
+)
 from benchmarks.peers.load import Outcome
-from benchmarks.report import circumstances, publish, say, table
+from benchmarks.report import circumstances, percentile, publish, say, table
 from tests.servers import interrupt_on_signals
 
 # No job ends while it is measured.
 _FOREVER = 3600.0
 
 
-def measure(plan: Plan, there: FarEnd, folder: Path, *, window: float) -> tuple[Outcome, int]:
+def measure(plan: Plan, there: FarEnd, *, window: float) -> tuple[Outcome, int]:
     """What the worker spends in `window` seconds after all jobs are submitted, and its polls meanwhile."""
-    late = folder / "late.json"
     there.prepare(seconds=_FOREVER)
-    with at_work(plan, there, late, database="postgres") as made:
-        for body in upload(made, plan.jobs):
-            create(made, body)
-        wait_until(lambda: there.summary()["created"] >= plan.jobs, plan.patience)
-        say(f"{plan.jobs} jobs are in flight")
-        time.sleep(2 * plan.interval)  # the burst of the submits has passed by then
-        began, before = time.time(), there.summary()["polls"]
-        with measured(lambda: made.pids("worker")) as outcome:
-            time.sleep(window)
-        polls = there.summary()["polls"] - before
-    found = json.loads(late.read_text())
-    outcome.late = [seconds for at, seconds in found if began <= at <= began + window]
+    with prepared(plan, there, database="postgres") as made:
+        with stack.at_work(made, app=WORKER):
+            for body in upload(made, plan.jobs):
+                create(made, body)
+            wait_until(lambda: there.summary()["created"] >= plan.jobs, plan.patience)
+            say(f"{plan.jobs} jobs are in flight")
+            time.sleep(2 * plan.interval)  # the burst of the submits has passed by then
+            began, before = time.time(), there.summary()["polls"]
+            with measured(lambda: made.pids("worker")) as outcome:
+                time.sleep(window)
+            polls = there.summary()["polls"] - before
+        counted = lateness(made, since=began, until=began + window)
+    outcome.late = [late.seconds for late in counted]
     return outcome, polls
 
 
@@ -45,7 +53,7 @@ def main() -> None:
     interrupt_on_signals()
     plan = Plan(given.jobs, _FOREVER, given.interval)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, far_end(Path(folder)) as there:
-        outcome, polls = measure(plan, there, Path(folder), window=given.window)
+        outcome, polls = measure(plan, there, window=given.window)
     head = ["jobs", "polls a second", "late p50", "late p99", "cores", "peak MB"]
     row = [
         str(given.jobs),

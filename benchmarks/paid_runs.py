@@ -1,6 +1,7 @@
 """The engine with paid jobs: a whole CineFlow, a storyboard of so many shots, and runs over all of them."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from benchmarks.far_end import FarEnd
 from benchmarks.peers.load import Outcome, order
 from benchmarks.stack import Stack
 
+# The worker as it is, but for a note of each poll.
+WORKER = "benchmarks.worker"
 # As many tasks as one run may have in flight; a larger load is several runs.
 A_RUN = 1000
 # It learns how long jobs take from those it has made, so let it have made some.
@@ -37,30 +40,45 @@ class Plan:
 
 def run_all(plan: Plan, there: FarEnd, folder: Path, *, database: str) -> Outcome:
     """From before the first POST /runs until GET says of the last run that it has ended."""
-    late = folder / "late.json"
-    with at_work(plan, there, late, database=database) as made:
-        runs = upload(made, plan.jobs)
-        warm_up(made, runs, plan)
-        there.prepare(seconds=plan.seconds)
-        with measured(lambda: made.pids("worker")) as outcome:
-            ids = [create(made, body) for body in runs]
-            wait_until(lambda: all_ended(made, ids), plan.patience)
-    outcome.late = [seconds for _, seconds in json.loads(late.read_text())]
+    with prepared(plan, there, database=database) as made:
+        with stack.at_work(made, app=WORKER):
+            runs = upload(made, plan.jobs)
+            warm_up(made, runs, plan)
+            there.prepare(seconds=plan.seconds)
+            began = time.time()
+            with measured(lambda: made.pids("worker")) as outcome:
+                ids = [create(made, body) for body in runs]
+                wait_until(lambda: all_ended(made, ids), plan.patience)
+        outcome.late = [late.seconds for late in lateness(made, since=began)]
     return outcome
 
 
 @contextmanager
-def at_work(plan: Plan, there: FarEnd, late: Path, *, database: str) -> Iterator[Stack]:
+def prepared(plan: Plan, there: FarEnd, *, database: str) -> Iterator[Stack]:
     settings = {
         "OPENAI_BASE_URL": there.base_url,
         "OPENAI_API_KEY": "sk-benchmark",
         "POLL_INITIAL_WAIT_SECONDS": str(plan.interval),
         "POLL_INTERVAL_SECONDS": str(plan.interval),
         "MAX_CONCURRENT_TASKS": str(plan.jobs),
-        "LATE": str(late),
     }
-    with stack.empty(database, **settings) as made, stack.at_work(made, app="benchmarks.worker"):
+    with stack.empty(database, **settings) as made:
         yield made
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """One poll: when its answer was there (Unix time), and how long after the moment at which it was due."""
+
+    at: float
+    seconds: float
+
+
+def lateness(made: Stack, *, since: float = 0.0, until: float = math.inf) -> list[Late]:
+    """Of the polls of all workers, which write it down when they end."""
+    files = made.folder.glob("late-*.json")
+    found = [Late(*poll) for file in files for poll in json.loads(file.read_text())]
+    return [late for late in found if since <= late.at <= until]
 
 
 def upload(made: Stack, jobs: int) -> list[dict[str, Any]]:

@@ -23,17 +23,17 @@ _START_SECONDS = 60.0
 
 @dataclass
 class Stack:
-    """`parents` are the first processes of what is measured: "web", "worker" and, where there is one, "database"."""
+    """`parents` are the first processes of each part: "web", "worker" and, where there is one, "database"."""
 
     database: str
     env: Mapping[str, str]
     folder: Path
     address: str = ""
-    parents: dict[str, int] = field(default_factory=dict)
+    parents: dict[str, list[int]] = field(default_factory=dict)
     http: requests.Session = field(default_factory=requests.Session)
 
     def pids(self, part: str) -> list[int]:
-        return list(processes.family(self.parents[part])) if part in self.parents else []
+        return [pid for parent in self.parents.get(part, ()) for pid in processes.family(parent)]
 
     def python(self, *arguments: str) -> str:
         """Runs Python with the settings of this stack; returns what it prints."""
@@ -56,7 +56,7 @@ def empty(database: str, **settings: str) -> Iterator[Stack]:
         ending.callback(stack.http.close)
         stack.python("manage.py", "migrate", "--verbosity", "0")
         if database == "postgres":
-            stack.parents["database"] = _postmaster(url)
+            stack.parents["database"] = [_postmaster(url)]
         yield stack
 
 
@@ -80,33 +80,36 @@ def _postmaster(url: str) -> int:
 
 
 @contextmanager
-def at_work(stack: Stack, *, app: str = "cineflow.worker") -> Iterator[None]:
-    """With a web server and a worker, as they run in production."""
+def at_work(stack: Stack, *, app: str = "cineflow.worker", workers: int = 1) -> Iterator[None]:
+    """With a web server and workers, as they run in production."""
     port = free_port()
     stack.address = f"http://127.0.0.1:{port}"
     web = f"gunicorn --config python:cineflow.gunicorn cineflow.wsgi --bind 127.0.0.1:{port}"
     worker = f"celery -A {app} worker --pool threads --concurrency 2"
     alone = "--without-gossip --without-mingle --loglevel warning"
-    with (
-        _process(stack, "web", web.split()),
-        _process(stack, "worker", f"{worker} {alone}".split()),
-    ):
+    with ExitStack() as ending:
+        ending.enter_context(_process(stack, "web", web.split()))
+        for number in range(1, workers + 1):
+            name = f"--hostname worker{number}@%h"
+            command = f"{worker} {alone} {name}".split()
+            ending.enter_context(_process(stack, "worker", command))
         yield
 
 
 @contextmanager
 def _process(stack: Stack, part: str, command: list[str]) -> Iterator[None]:
-    log = stack.folder / f"{part}.log"
+    parents = stack.parents.setdefault(part, [])
+    log = stack.folder / f"{part}-{len(parents) + 1}.log"
     with log.open("wb") as out:
         process = start(
             [sys.executable, "-m", *command], cwd=ROOT, env=stack.env, stdout=out, stderr=out
         )
-    stack.parents[part] = process.pid
+    parents.append(process.pid)
     try:
         wait_until(lambda: _is_up(stack, part), process, log=log, seconds=_START_SECONDS)
         yield
     finally:
-        del stack.parents[part]
+        parents.remove(process.pid)
         stop(process, patience=60)
 
 

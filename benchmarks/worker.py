@@ -1,4 +1,4 @@
-"""The worker as it is. It also writes down when each poll was answered and how late: into the file that LATE names."""
+"""The worker as it is. It also writes down when each poll was answered and how late: into its data folder."""
 
 import json
 import logging
@@ -28,4 +28,4 @@ _polls.addHandler(_Keep())
 
 @worker_shutdown.connect
 def _tell(**_: Any) -> None:
-    Path(os.environ["LATE"]).write_text(json.dumps(_late))
+    Path(os.environ["CINEFLOW_DATA_DIR"], f"late-{os.getpid()}.json").write_text(json.dumps(_late))

@@ -13,12 +13,11 @@ from benchmarks import processes
 from benchmarks.far_end import FarEnd
 from benchmarks.paid_runs import OutOfPatience, Plan, measured, wait_until
 from benchmarks.peers.load import Load, Outcome
+from benchmarks.plots import BENCH_PYTHON
 from benchmarks.stack import ROOT
 from cineflow.core.child_process import start, stop
 from tests.servers import postgres_server, redis_server
 
-# With the packages that only the benchmarks need; `make bench` makes it.
-BENCH_PYTHON = os.environ.get("BENCH_PYTHON") or str(ROOT / ".venv-bench" / "bin" / "python")
 _CELERY = "benchmarks.peers.celery_sleeping"
 _STARTED_AFTER_SECONDS = 8.0
 

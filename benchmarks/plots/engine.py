@@ -1,4 +1,4 @@
-"""Draws the table: `python -m benchmarks.plot FILE ROWS`, by the Python that has matplotlib."""
+"""Of the table beside the peers, what it took and what it cost."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ _COLOURS = ("#9a9a9a", "#1f6f8b", "#63b7d6", "#c98a2b", "#b4483c")
 
 
 def main() -> None:
-    target, rows = sys.argv[1], json.loads(sys.argv[2])
+    target, rows = sys.argv[1], json.load(sys.stdin)
     matplotlib.rcParams |= {"svg.hashsalt": "cineflow", "font.size": 9}
     figure, (seconds, cpu) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     _bars(seconds, rows, 2, "seconds to the end")
