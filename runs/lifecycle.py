@@ -112,6 +112,12 @@ def next_run(step: Step, *, now: datetime) -> UUID | None:
     return row and (row[0] if isinstance(row[0], UUID) else UUID(row[0]))
 
 
+def next_due(step: Step, *, now: datetime) -> datetime | None:
+    """When the next task of those that are not due yet comes to be so at this step."""
+    later = Task.objects.filter(step=step, due_at__gt=now).order_by("due_at")
+    return later.values_list("due_at", flat=True).first()
+
+
 def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
     """Tasks for work that ends in this transaction; the caller holds the run's lock, which stands for a claim."""
     needed = ("run_id", "segment_index", "take", "snapshot", "status", "fence")

@@ -17,7 +17,8 @@ from django.db import close_old_connections, connections
 
 from cineflow.core import clock
 from providers.http import PollClient, Proxies, Transport
-from runs.models import Heartbeat
+from runs import lifecycle
+from runs.models import Heartbeat, Step
 from runs.steps import check, download, poll, recover, reuse, schedule, submit
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Lane(threading.Thread):
 
     A turn costs the same statements for one row as for hundreds. So after one that did less than `full`
     the lane takes a breath, in which more becomes due. `then` are lanes for which its turns make work.
+    With a `next_due` it sleeps no longer than until something is due.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Lane(threading.Thread):
         *,
         full: int = 1,
         then: Sequence["Lane"] = (),
+        next_due: Callable[[datetime], datetime | None] | None = None,
     ) -> None:
         super().__init__(name=f"sweep-{name}", daemon=True)
         self.turn = turn
         self.close = close
         self.full = full
         self.then = then
+        self.next_due = next_due
         self.woken = threading.Event()
         self.stopping = threading.Event()
         self.looked_after = 0.0
@@ -65,15 +69,25 @@ class Lane(threading.Thread):
 
     def _one_turn(self) -> float:
         """Seconds to pause after it."""
-        done: list[int] = []
-        if not self._guarded(lambda: done.append(self.turn(clock.now()))):
+        pauses: list[float] = []
+        if not self._guarded(lambda: pauses.append(self._work(clock.now()))):
             return _AFTER_AN_ERROR_SECONDS
-        if not done[0]:
-            idle: float = settings.SWEEP_INTERVAL_SECONDS
-            return idle
+        return pauses[0]
+
+    def _work(self, now: datetime) -> float:
+        done = self.turn(now)
+        if not done:
+            return self._idle(now)
         for lane in self.then:
             lane.wake()
-        return 0.0 if done[0] >= self.full else _BREATH_SECONDS
+        return 0.0 if done >= self.full else _BREATH_SECONDS
+
+    def _idle(self, now: datetime) -> float:
+        idle: float = settings.SWEEP_INTERVAL_SECONDS
+        due_at = self.next_due(now) if self.next_due else None
+        if due_at is None:
+            return idle
+        return min(idle, max((due_at - now).total_seconds(), _BREATH_SECONDS))
 
     def _look_after_connections(self) -> None:
         """Once a second: it makes the next statement ask first whether the server is still there."""
@@ -116,6 +130,7 @@ class Sweep:
             lambda now: poll.turn(self.polls, now, habits),
             full=poll.BATCH,
             then=(submits, downloads),
+            next_due=lambda now: lifecycle.next_due(Step.POLL, now=now),
         )
         self.lanes = [
             *(submits, polls, downloads),

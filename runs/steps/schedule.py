@@ -19,6 +19,7 @@ _KEEP_SECONDS = 60.0
 _KEEP_NOTHING_SECONDS = 5.0
 # Before the expected time a job is asked for this much more rarely than its interval says.
 _RAREST = 3.0
+_CLOSEST_SECONDS = 0.5
 _JITTER = 0.1
 
 
@@ -60,8 +61,8 @@ def _in_even_steps(distance: float, longest: float) -> float:
 
 
 def least(interval: float) -> float:
-    """How closely a job may be asked for at most: a quarter of its interval, but not more often than each second."""
-    return min(interval, max(interval / 4, 1.0))
+    """How closely a job may be asked for at most: a quarter of its interval, but not more often than twice a second."""
+    return min(interval, max(interval / 4, _CLOSEST_SECONDS))
 
 
 def scattered(seconds: float, key: UUID, minimum: float) -> float:
