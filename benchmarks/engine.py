@@ -21,6 +21,7 @@ _FLOOR = "floor"
 _PEERS: Mapping[str, Callable[[Plan, FarEnd, Path], Outcome]] = {
     _FLOOR: run.floor,
     "CineFlow, PostgreSQL": partial(run_all, database="postgres"),
+    "CineFlow, PostgreSQL, two workers": partial(run_all, database="postgres", workers=2),
     "CineFlow, SQLite": partial(run_all, database="sqlite"),
     "Procrastinate": run.procrastinate,
     "Celery, threads": run.celery,

@@ -25,11 +25,11 @@ from tests.servers import interrupt_on_signals
 _FOREVER = 3600.0
 
 
-def measure(plan: Plan, there: FarEnd, *, window: float) -> tuple[Outcome, int]:
-    """What the worker spends in `window` seconds after all jobs are submitted, and its polls meanwhile."""
+def measure(plan: Plan, there: FarEnd, *, window: float, workers: int) -> tuple[Outcome, int]:
+    """What the workers spend in `window` seconds after all jobs are submitted, and its polls meanwhile."""
     there.prepare(seconds=_FOREVER)
     with prepared(plan, there, database="postgres") as made:
-        with stack.at_work(made, app=WORKER):
+        with stack.at_work(made, app=WORKER, workers=workers):
             for body in upload(made, plan.jobs):
                 create(made, body)
             wait_until(lambda: there.summary()["created"] >= plan.jobs, plan.patience)
@@ -49,11 +49,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--interval", type=float, default=10)
     parser.add_argument("--window", type=float, default=40, help="seconds that are measured")
+    parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     interrupt_on_signals()
     plan = Plan(given.jobs, _FOREVER, given.interval)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, far_end(Path(folder)) as there:
-        outcome, polls = measure(plan, there, window=given.window)
+        outcome, polls = measure(plan, there, window=given.window, workers=given.workers)
     head = ["jobs", "polls a second", "late p50", "late p99", "cores", "peak MB"]
     row = [
         str(given.jobs),
@@ -63,7 +64,7 @@ def main() -> None:
         f"{outcome.cpu_seconds / outcome.seconds:.2f}",
         f"{outcome.peak_megabytes:.0f}",
     ]
-    title = f"One worker on PostgreSQL, each job polled every {given.interval:g} s"
+    title = f"{given.workers} workers together, on PostgreSQL, each job polled every {given.interval:g} s"
     note = circumstances(f"{given.window:g} seconds, all jobs in flight")
     publish("in flight", title, table(head, [row]), note)
 

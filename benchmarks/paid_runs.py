@@ -38,10 +38,10 @@ class Plan:
     patience: float = 900.0
 
 
-def run_all(plan: Plan, there: FarEnd, folder: Path, *, database: str) -> Outcome:
+def run_all(plan: Plan, there: FarEnd, folder: Path, *, database: str, workers: int = 1) -> Outcome:
     """From before the first POST /runs until GET says of the last run that it has ended."""
     with prepared(plan, there, database=database) as made:
-        with stack.at_work(made, app=WORKER):
+        with stack.at_work(made, app=WORKER, workers=workers):
             runs = upload(made, plan.jobs)
             warm_up(made, runs, plan)
             there.prepare(seconds=plan.seconds)
@@ -132,7 +132,7 @@ def measured(pids: Callable[[], Sequence[int]]) -> Iterator[Outcome]:
     yield outcome
     outcome.seconds = time.perf_counter() - started
     outcome.cpu_seconds = processes.cpu_seconds(pids()) - cpu
-    outcome.peak_megabytes = processes.peak_megabytes(pids())
+    outcome.peak_megabytes = processes.peak_megabytes_together(pids())
 
 
 def wait_until(ready: Callable[[], bool], patience: float) -> None:

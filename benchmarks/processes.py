@@ -42,6 +42,11 @@ def peak_megabytes(pids: Iterable[int]) -> float:
     return max((_peak_kilobytes(pid) for pid in pids), default=0) / 1024
 
 
+def peak_megabytes_together(pids: Iterable[int]) -> float:
+    """Of all of them, each at its own peak."""
+    return sum(map(_peak_kilobytes, pids)) / 1024
+
+
 def _peak_kilobytes(pid: int) -> int:
     return _kilobytes(pid, "VmHWM:")
 

@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
-_COLOURS = ("#9a9a9a", "#1f6f8b", "#63b7d6", "#c98a2b", "#b4483c")
+_COLOURS = ("#9a9a9a", "#134b5f", "#1f6f8b", "#63b7d6", "#c98a2b", "#b4483c")
 
 
 def main() -> None:
