@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
 from runs.steps import cancels, errors
 from runs.steps.failures import after_failure, requeue
-from runs.steps.schedule import Habits
+from runs.steps.schedule import Habits, Pace, pace_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +36,11 @@ _LONGEST_BACKOFF_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds: how often the job's model is asked for as a rule, and when this job is asked for next."""
+class Wait:
+    """Seconds to the next question about one job: after an answer, and after its first error."""
 
-    interval: float
-    wait: float
+    after_answer: float
+    after_error: float
 
 
 def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int:
@@ -59,15 +59,13 @@ def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int
     _note_lateness(tasks, now + timedelta(seconds=time.monotonic() - started))
     fault("polled_before_write")
     runs = Run.objects.only("routing_strategy").in_bulk({task.run_id for task in tasks})
-    intervals = _intervals(attempts.values())
+    paces = _paces(attempts.values())
     moves, postponed = [], []
     for task, outcome in zip(tasks, outcomes, strict=True):
         attempt = attempts[task.pk]
-        interval = intervals.get(
-            (attempt.provider_id, attempt.provider_model_id), settings.POLL_INTERVAL_SECONDS
-        )
-        wait = habits.wait(attempt, now, interval)
-        decided = _decide(task, attempt, outcome, runs[task.run_id], Pace(interval, wait), now)
+        pace = paces[attempt.provider_id, attempt.provider_model_id]
+        wait = Wait(habits.wait(attempt, pace, now), pace.interval)
+        decided = _decide(task, attempt, outcome, runs[task.run_id], wait, now)
         if isinstance(decided, Move):
             moves.append(decided)
         else:
@@ -139,13 +137,11 @@ def _our_fault(attempt: Attempt, error: Exception) -> NoAnswer:
     return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"The poll failed here: {type(error).__name__}."))
 
 
-def _intervals(attempts: Any) -> dict[tuple[str, str], float]:
-    names = {attempt.provider_model_id for attempt in attempts}
-    return {
-        (model.provider_id, model.name): model.poll_interval_seconds
-        for model in ProviderModel.objects.filter(name__in=names)
-        if model.poll_interval_seconds is not None
-    }
+def _paces(attempts: Collection[Attempt]) -> dict[tuple[str, str], Pace]:
+    kinds = {(attempt.provider_id, attempt.provider_model_id) for attempt in attempts}
+    models = ProviderModel.objects.filter(name__in={name for _, name in kinds})
+    known = {(model.provider_id, model.name): model for model in models}
+    return {kind: pace_of(known.get(kind)) for kind in kinds}
 
 
 def _decide(
@@ -153,7 +149,7 @@ def _decide(
     attempt: Attempt,
     outcome: PollOutcome,
     run: Run,
-    pace: Pace,
+    wait: Wait,
     now: datetime,
 ) -> Move | dict[str, Any]:
     """A move, or the columns of a task that goes on being polled."""
@@ -170,19 +166,19 @@ def _decide(
         return _lost(task, attempt, run, now)
     if attempt.deadline_at and now >= attempt.deadline_at:
         return _timed_out(task, attempt, now)
-    return _again(task, attempt, outcome, pace, now)
+    return _again(task, attempt, outcome, wait, now)
 
 
 def _again(
-    task: Task, attempt: Attempt, outcome: Working | NoAnswer, pace: Pace, now: datetime
+    task: Task, attempt: Attempt, outcome: Working | NoAnswer, wait: Wait, now: datetime
 ) -> dict[str, Any]:
     if isinstance(outcome, Working):
-        seconds = max(pace.wait, outcome.retry_after or 0)
+        seconds = max(wait.after_answer, outcome.retry_after or 0)
         values = {"errors_in_a_row": 0, "progress": outcome.progress}
     else:
         errors = task.errors_in_a_row + 1
         seconds = outcome.failure.retry_after or min(
-            pace.interval * 2 ** min(errors - 1, 6), _LONGEST_BACKOFF_SECONDS
+            wait.after_error * 2 ** min(errors - 1, 6), _LONGEST_BACKOFF_SECONDS
         )
         values = {"errors_in_a_row": errors, "progress": task.progress}
     due_at = now + timedelta(seconds=seconds)

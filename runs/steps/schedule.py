@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
+
+from providers.models import ProviderModel
 from runs.models import Attempt
 
 LATEST = 50
@@ -71,6 +74,26 @@ def scattered(seconds: float, key: UUID, minimum: float) -> float:
     return max(min(seconds, minimum), seconds * (1 - _JITTER * lot))
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between questions, and to the first one where the model's row says it.
+
+    With an interval of its `own` in that row a model is asked for at just that: nothing learned applies.
+    """
+
+    initial: float | None
+    interval: float
+    own: bool
+
+
+def pace_of(model: ProviderModel | None) -> Pace:
+    initial = model.poll_initial_wait_seconds if model else None
+    interval = model.poll_interval_seconds if model else None
+    if interval is None:
+        return Pace(initial, settings.POLL_INTERVAL_SECONDS, own=False)
+    return Pace(initial, interval, own=True)
+
+
 Kind = tuple[str, str, int]  # provider, its model, length of the clip
 
 
@@ -89,22 +112,26 @@ class Habits:
             self._known[kind] = now, learned
         return learned
 
-    def first_wait(
-        self, attempt: Attempt, now: datetime, *, interval: float, initial: float
-    ) -> float:
-        """Seconds from acceptance to the first question; `initial` where nothing is known."""
-        learned = self.of(attempt, now)
-        if learned is None:
-            return initial
-        minimum = least(interval)
-        return scattered(next_poll(0.0, learned, interval, minimum), attempt.pk, minimum)
+    def first_wait(self, attempt: Attempt, model: ProviderModel | None, now: datetime) -> float:
+        """Seconds from acceptance to the first question."""
+        pace = pace_of(model)
+        if pace.initial is None:
+            initial: float = settings.POLL_INITIAL_WAIT_SECONDS
+            learned = None if pace.own else self.of(attempt, now)
+            return initial if learned is None else _scheduled(attempt, 0.0, learned, pace)
+        return pace.initial
 
-    def wait(self, attempt: Attempt, now: datetime, interval: float) -> float:
+    def wait(self, attempt: Attempt, pace: Pace, now: datetime) -> float:
         """Seconds until the attempt's job is asked for again."""
+        if pace.own:
+            return pace.interval
         elapsed = (now - attempt.accepted_at).total_seconds() if attempt.accepted_at else 0.0
-        minimum = least(interval)
-        seconds = next_poll(elapsed, self.of(attempt, now), interval, minimum)
-        return scattered(seconds, attempt.pk, minimum)
+        return _scheduled(attempt, elapsed, self.of(attempt, now), pace)
+
+
+def _scheduled(attempt: Attempt, elapsed: float, learned: Learned | None, pace: Pace) -> float:
+    minimum = least(pace.interval)
+    return scattered(next_poll(elapsed, learned, pace.interval, minimum), attempt.pk, minimum)
 
 
 def _latest(kind: Kind) -> list[float]:

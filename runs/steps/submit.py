@@ -342,7 +342,7 @@ def _accepted(
     if outcome.output is None:
         values = {
             "step": Step.POLL,
-            "due_at": now + _first_wait(attempt, model, habits, now),
+            "due_at": now + timedelta(seconds=habits.first_wait(attempt, model, now)),
             "waiting_reason": "",
             "crashes": 0,
         }
@@ -368,20 +368,6 @@ def _accepted(
         attempt=attempt,
         attempt_values=known,
     )
-
-
-def _first_wait(
-    attempt: Attempt, model: ProviderModel | None, habits: Habits, now: datetime
-) -> timedelta:
-    initial = model.poll_initial_wait_seconds if model else None
-    interval = model.poll_interval_seconds if model else None
-    seconds = habits.first_wait(
-        attempt,
-        now,
-        interval=settings.POLL_INTERVAL_SECONDS if interval is None else interval,
-        initial=settings.POLL_INITIAL_WAIT_SECONDS if initial is None else initial,
-    )
-    return timedelta(seconds=seconds)
 
 
 # ---- settle: found in `sending` after its worker died --------------------------------------------------

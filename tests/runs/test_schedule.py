@@ -4,10 +4,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.conf import settings
+from django.db.models import F
 
+from providers.models import ProviderModel
 from runs.models import Attempt, Phase
 from runs.steps import schedule
-from runs.steps.schedule import Learned, learn, least, next_poll, scattered
+from runs.steps.schedule import Learned, learn, least, next_poll, pace_of, scattered
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun
 
@@ -46,12 +49,13 @@ def test_the_bounds_hold(learned: Learned | None, interval: float) -> None:
         assert least(interval) <= seconds <= 3 * interval
 
 
-def test_a_closest_interval_is_a_quarter_but_not_below_a_second() -> None:
-    assert [least(each) for each in (0.5, 2, 10, 60)] == [0.5, 1, 2.5, 15]
+def test_a_closest_interval_is_a_quarter_but_not_below_half_a_second() -> None:
+    assert [least(each) for each in (0.25, 1, 2, 10, 60)] == [0.25, 0.5, 0.5, 2.5, 15]
 
 
 def test_a_job_that_always_takes_the_same_is_asked_for_just_before_and_just_after() -> None:
-    assert asked_at(Learned(10.0, 0.0), 2, 11) == [4.5, 9.0, 10.0, 11.0]
+    assert asked_at(Learned(10.0, 0.0), 4, 11) == [9.0, 10.0, 11.0]
+    assert asked_at(Learned(10.0, 0.0), 2, 10.5) == [4.8, 9.5, 10.0, 10.5]
 
 
 def test_few_jobs_teach_nothing_and_a_straggler_little() -> None:
@@ -81,3 +85,25 @@ def test_finished_jobs_are_what_is_learned_from(
     Attempt.objects.update(finished_at=attempt.accepted_at + timedelta(seconds=300))
     assert habits.of(attempt, machine.now) == learned
     assert habits.of(attempt, machine.now + timedelta(seconds=61)) != learned
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_model_with_a_schedule_of_its_own_is_asked_at_just_that(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
+    machine.run_to_end(start(*["a city"] * 6, concurrency=6))
+    attempt = Attempt.objects.filter(phase=Phase.DONE).first()
+    assert attempt is not None
+    model = ProviderModel.objects.get(
+        provider_id=attempt.provider_id, name=attempt.provider_model_id
+    )
+    Attempt.objects.update(finished_at=F("accepted_at") + timedelta(seconds=300))
+    habits = schedule.Habits()
+    attempt.accepted_at = machine.now
+    learned_wait = habits.wait(attempt, pace_of(model), machine.now)
+    assert learned_wait > settings.POLL_INTERVAL_SECONDS
+    model.poll_interval_seconds = 30
+    assert habits.wait(attempt, pace_of(model), machine.now) == 30
+    assert habits.first_wait(attempt, model, machine.now) == settings.POLL_INITIAL_WAIT_SECONDS
+    model.poll_initial_wait_seconds = 45
+    assert habits.first_wait(attempt, model, machine.now) == 45
