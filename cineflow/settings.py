@@ -206,10 +206,40 @@ PROVIDERS = {
         "key": env.str("OPENAI_API_KEY", default=""),
         "base_url": env.str("OPENAI_BASE_URL", default="https://api.openai.com/v1"),
         "dialect": env.str("OPENAI_DIALECT", default="openai"),
+        "webhook_secret": env.str("OPENAI_WEBHOOK_SECRET", default=""),
     },
     "aihubmix": {
         "key": env.str("AIHUBMIX_API_KEY", default=""),
         "base_url": env.str("AIHUBMIX_BASE_URL", default="https://aihubmix.com/v1"),
+    },
+    "openrouter": {
+        "key": env.str("OPENROUTER_API_KEY", default=""),
+        "base_url": env.str("OPENROUTER_BASE_URL", default="https://openrouter.ai/api/v1"),
+        "webhook_secret": env.str("OPENROUTER_WEBHOOK_SECRET", default=""),
+    },
+    "fal": {
+        "key": env.str("FAL_KEY", default=""),
+        "base_url": env.str("FAL_BASE_URL", default="https://queue.fal.run"),
+        "api_url": env.str("FAL_API_BASE_URL", default="https://api.fal.ai/v1"),
+    },
+    "ark": {
+        "key": env.str("ARK_API_KEY", default=""),
+        "base_url": env.str(
+            "ARK_BASE_URL", default="https://ark.ap-southeast.bytepluses.com/api/v3"
+        ),
+    },
+    "minimax": {
+        "key": env.str("MINIMAX_API_KEY", default=""),
+        "base_url": env.str("MINIMAX_BASE_URL", default="https://api.minimax.io"),
+    },
+    "replicate": {
+        "key": env.str("REPLICATE_API_TOKEN", default=""),
+        "base_url": env.str("REPLICATE_BASE_URL", default="https://api.replicate.com/v1"),
+        "webhook_secret": env.str("REPLICATE_WEBHOOK_SECRET", default=""),
+    },
+    "runway": {
+        "key": env.str("RUNWAYML_API_SECRET", default=""),
+        "base_url": env.str("RUNWAYML_BASE_URL", default="https://api.dev.runwayml.com"),
     },
 }
 POLL_INITIAL_WAIT_SECONDS = env.float("POLL_INITIAL_WAIT_SECONDS", default=20.0)
@@ -232,8 +262,9 @@ RATE_WINDOW_SECONDS = env.float("RATE_WINDOW_SECONDS", default=60.0)
 SEND_WITHIN_SECONDS = env.float("SEND_WITHIN_SECONDS", default=5.0)
 RETRY_BACKOFF_SECONDS = env.float("RETRY_BACKOFF_SECONDS", default=5.0)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", default=5)
-# A task that took so many workers down with it, one after the other, is set aside.
-POISON_AFTER = env.int("POISON_AFTER", default=3)
+# A task that took so many workers down with it, one after the other, is set aside. Never fewer than three: the
+# first says little, for that worker held others too, and one more may be chance.
+POISON_AFTER = max(3, env.int("POISON_AFTER", default=3))
 # After a lost answer: seconds after the submit at which its job is looked for, or the submit is sent again.
 LOOK_UP_DELAYS = [
     float(seconds) for seconds in env.list("LOOK_UP_DELAYS", default=["15", "60", "300"])

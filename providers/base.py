@@ -4,12 +4,16 @@ An adapter is pure translation: it makes request values and reads answers. It se
 nothing, chooses nothing and knows no settings, so it is tested with bytes.
 """
 
+from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar
 
-from providers.errors import Failure
+from providers.errors import Failure, UnexpectedReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,15 @@ class Account:
     base_url: str = ""
     key: str = field(default="", repr=False)
     dialect: str = ""
+    api_url: str = ""  # a second address of the same vendor, where its history or billing answers
+
+
+class ImageInput(StrEnum):
+    """How a start image reaches a provider."""
+
+    UPLOAD = "upload"  # its bytes go along with the request
+    INLINE = "inline"  # its bytes stand in the body, as a data URL
+    URL = "url"  # the provider fetches it
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +41,14 @@ class StartImage:
 
     content: bytes | None = field(default=None, repr=False)
     mime_type: str = ""
-    url: str = ""
+    url: str = field(default="", repr=False)
+
+    @property
+    def link(self) -> str:
+        """The image in one piece of text: its address, or its bytes as a data URL."""
+        if self.content is None:
+            return self.url
+        return f"data:{self.mime_type};base64,{b64encode(self.content).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +64,20 @@ class GenerationRequest:
     segment_index: int
     take: int
     image: StartImage | None = None
+    # What the catalogue says of this model in its adapter's own words, as it was when the attempt was made.
+    options: Mapping[str, Any] = field(default_factory=dict)
+    callback_url: str = field(
+        default="", repr=False
+    )  # where the provider may tell us; empty: nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An accepted submit. `links` is what its answer said beside the id, and is kept with it."""
+
+    id: str
+    model: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +114,15 @@ class RenderLocally:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider made a job. `output` is set when it is finished already."""
+    """The provider made a job. `output` is set when it is finished already.
+
+    `links` is kept with the job and given back with it. Its addresses are the provider's words: a key goes
+    to none of them but those of the account's own origin.
+    """
 
     job_id: str
     output: Mapping[str, Any] | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +174,26 @@ class NoAnswer:
     gone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class AskNext:
+    """The job has ended; how, only the answer to this call tells, which `read_result` reads."""
+
+    call: HttpCall
+
+
 PollOutcome = Working | Finished | Failed | NoAnswer
+PollAnswer = PollOutcome | AskNext
 
 
 # ---- what looking for a lost job came to ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which jobs are looked for: those of one model, made since."""
+
+    model: str  # under the provider's own name for it
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +203,7 @@ class SeenJob:
     job_id: str
     created_at: float
     facts: Mapping[str, str]
+    links: Mapping[str, str] = field(default_factory=dict)  # as in `Accepted`
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,59 +234,105 @@ class NotCanceled:
     """It goes on: too late, not possible, or no answer."""
 
 
-class Adapter(Protocol):
-    """One provider's dialect."""
+# ---- what a provider tells by itself ---------------------------------------------------------------
 
+
+class Unverified(Exception):
+    """A notice that is not signed as its provider signs, or not by it; its text has no secret in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A verified webhook. It is only ever a reason to poll; `event_id` is the same in every delivery of it."""
+
+    job_id: str
+    event_id: str
+
+
+# ---- what a free request tells -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an account stands. None is what the provider does not tell."""
+
+    words: str
+    balance: Decimal | None = None
+    currency: str = ""
+    models: tuple[str, ...] | None = None  # under the provider's own names
+
+
+class Adapter(ABC):
+    """One provider's dialect. What a dialect lacks, it need not mention."""
+
+    # In which ways it takes a start image, the best one first; a model of the catalogue may take fewer.
+    image_inputs: ClassVar[tuple[ImageInput, ...]] = ()
+
+    @abstractmethod
     def submit(self, account: Account, request: GenerationRequest) -> HttpCall | Accepted:
         """The one paid call; `Accepted` at once when there is nobody to call."""
-        ...
 
+    @abstractmethod
     def read_submit(self, answer: HttpAnswer) -> SubmitOutcome:
         """Raises `UnexpectedReply` when a success cannot be read; the engine takes that as ambiguous."""
-        ...
 
-    def poll(self, account: Account, job_id: str) -> HttpCall: ...
+    @abstractmethod
+    def poll(self, account: Account, job: Job) -> HttpCall:
+        """Ask how a job goes."""
 
-    def read_poll(self, answer: HttpAnswer) -> PollOutcome:
+    @abstractmethod
+    def read_poll(self, account: Account, job: Job, answer: HttpAnswer) -> PollAnswer:
         """Raises `UnexpectedReply` for a state that it does not know."""
-        ...
 
+    def read_result(self, account: Account, job: Job, answer: HttpAnswer) -> PollOutcome:
+        """The answer to the call of an `AskNext`."""
+        raise UnexpectedReply("nothing was asked beyond the poll")
+
+    @abstractmethod
     def fetch(
-        self, account: Account, job_id: str, output: Mapping[str, Any]
-    ) -> HttpCall | RenderLocally: ...
+        self, account: Account, job: Job, output: Mapping[str, Any]
+    ) -> HttpCall | RenderLocally:
+        """Get the finished video. The key goes along only to the account's own origin."""
 
-    def look_up(self, account: Account, page: str | None) -> HttpCall | None:
+    def image_size(self, request: GenerationRequest) -> tuple[int, int] | None:
+        """Width and height that the start image must have; None if any will do."""
+        return None
+
+    def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall | None:
         """List the account's jobs, newest first; None where the dialect has no list."""
-        ...
+        return None
 
-    def read_look_up(self, answer: HttpAnswer) -> LookUpOutcome: ...
+    def read_look_up(self, answer: HttpAnswer) -> LookUpOutcome:
+        return CannotLookUp()
 
     def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
-        """Whether the job was made from this very request, as far as the list tells."""
-        ...
+        """Whether the job was made from this very request, as far as the list tells. It has no image."""
+        return False
 
-    def cancel(self, account: Account, job_id: str) -> HttpCall | None:
+    def cancel(self, account: Account, job: Job) -> HttpCall | None:
         """None where the dialect has no cancel."""
-        ...
+        return None
 
-    def read_cancel(self, answer: HttpAnswer) -> Canceled | NotCanceled: ...
+    def read_cancel(self, answer: HttpAnswer) -> Canceled | NotCanceled:
+        return NotCanceled()
 
-    def image_size(self, resolution: str, model: str) -> tuple[int, int] | None:
-        """Width and height that a start image must have; None if any will do."""
-        ...
+    def signing_keys(self, account: Account) -> HttpCall | None:
+        """Where the provider publishes the keys of its notices; None where both sides share a secret."""
+        return None
 
+    def read_notice(
+        self, secret: str, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notice:
+        """Verify and read a webhook; `secret` is the shared one, or what `signing_keys` answered.
 
-class Renderer(Protocol):
-    """Draws a take on this machine; raises `RenderError`."""
+        Raises `Unverified`. Header names are lower case.
+        """
+        raise Unverified("this provider sends no notices")
 
-    def __call__(
-        self,
-        *,
-        prompt: str,
-        segment_index: int,
-        take: int,
-        resolution: str,
-        seconds: int,
-        target: Path,
-        timeout: float,
-    ) -> None: ...
+    def standing(self, account: Account) -> HttpCall | None:
+        """A request that is free and needs the key; None where there is none."""
+        return None
+
+    def read_standing(self, answer: HttpAnswer) -> Standing | Failure:
+        """What it says of the account, or why it does not."""
+        raise UnexpectedReply("nothing was asked")

@@ -46,6 +46,9 @@ class Failure:
     message: str
     http_status: int | None = None
     retry_after: float | None = None  # seconds
+    provider_code: str = ""  # the provider's own word for it, as it came
+    gone: bool = False  # the model or the service is not there any more
+    output_refused: bool = False  # moderation refused what was made, not what was asked for
 
     @property
     def retryable(self) -> bool:

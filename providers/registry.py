@@ -24,16 +24,23 @@ _ADAPTERS: Mapping[str, Adapter] = {
 
 @dataclass(frozen=True, slots=True)
 class _Vendor:
-    """How a provider's variables begin, and the host at which the vendor itself answers."""
+    """How a provider's variables begin, which one holds its key, and the hosts at which the vendor itself answers."""
 
     variables: str
-    host: str
+    key: str
+    hosts: tuple[str, ...]
 
 
 _VENDORS: Mapping[str, _Vendor] = {
-    "sora_hk": _Vendor("SORA", "api.sora.hk"),
-    "openai": _Vendor("OPENAI", "api.openai.com"),
-    "aihubmix": _Vendor("AIHUBMIX", "aihubmix.com"),
+    "sora_hk": _Vendor("SORA", "SORA_API_KEY", ("api.sora.hk",)),
+    "openai": _Vendor("OPENAI", "OPENAI_API_KEY", ("api.openai.com",)),
+    "aihubmix": _Vendor("AIHUBMIX", "AIHUBMIX_API_KEY", ("aihubmix.com",)),
+    "openrouter": _Vendor("OPENROUTER", "OPENROUTER_API_KEY", ("openrouter.ai",)),
+    "fal": _Vendor("FAL", "FAL_KEY", ("fal.run", "fal.ai")),
+    "ark": _Vendor("ARK", "ARK_API_KEY", ("volces.com", "bytepluses.com")),
+    "minimax": _Vendor("MINIMAX", "MINIMAX_API_KEY", ("minimax.io", "minimaxi.com")),
+    "replicate": _Vendor("REPLICATE", "REPLICATE_API_TOKEN", ("api.replicate.com",)),
+    "runway": _Vendor("RUNWAYML", "RUNWAYML_API_SECRET", ("runwayml.com",)),
 }
 
 
@@ -45,6 +52,7 @@ def account(provider_id: str) -> Account:
         base_url=found.get("base_url", "").strip().rstrip("/"),
         key=found.get("key", "").strip(),
         dialect=found.get("dialect", "").strip() or provider_id,
+        api_url=found.get("api_url", "").strip().rstrip("/"),
     )
 
 
@@ -69,14 +77,32 @@ def missing(provider_id: str) -> str:
         return _no_adapter(provider_id, ours.dialect, vendor)
     if not _host(ours.base_url):
         return f"set {vendor.variables}_BASE_URL to an address that begins with http(s)://"
-    return "" if ours.key else f"set {vendor.variables}_API_KEY"
+    return "" if ours.key else f"set {vendor.key}"
+
+
+def notice_secret(provider_id: str) -> str:
+    """What the provider's webhooks are signed with; empty where none is set."""
+    found: str = settings.PROVIDERS.get(provider_id, {}).get("webhook_secret", "")
+    return found.strip()
+
+
+def takes_notices(provider_id: str) -> bool:
+    """Whether a webhook of this provider could be verified."""
+    ours = account(provider_id)
+    if ours.dialect not in _ADAPTERS:
+        return False
+    return (
+        bool(notice_secret(provider_id)) or _ADAPTERS[ours.dialect].signing_keys(ours) is not None
+    )
 
 
 def is_vendor_base_url(provider_id: str) -> bool:
     """Whether calls go to the vendor itself: there, a retired model is dead."""
     vendor = _VENDORS.get(provider_id)
     host = _host(account(provider_id).base_url)
-    return vendor is not None and (host == vendor.host or host.endswith("." + vendor.host))
+    return vendor is not None and any(
+        host == ours or host.endswith("." + ours) for ours in vendor.hosts
+    )
 
 
 def _no_adapter(provider_id: str, dialect: str, vendor: _Vendor) -> str:

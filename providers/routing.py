@@ -1,8 +1,8 @@
 """Which provider makes a take: pure functions over values, cheap enough for 10,000 takes."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -32,6 +32,7 @@ class Candidate:
     price_per_second: Decimal | None = None  # US dollars
     latency_p50: float | None = None  # seconds, measured
     free_slots: int | None = None  # None: no limit
+    options: Mapping[str, Any] = field(default_factory=dict)  # for its adapter alone
     held_until: datetime | None = None  # only when that is still to come
     hold_reason: str = ""
 

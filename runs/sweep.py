@@ -17,7 +17,7 @@ from django.db import close_old_connections, connections
 
 from cineflow.core import clock
 from providers.http import PollClient, Proxies, Transport
-from runs import lifecycle
+from runs import lifecycle, notices
 from runs.models import Heartbeat, Step
 from runs.steps import check, download, poll, recover, reuse, schedule, submit
 
@@ -138,6 +138,7 @@ class Sweep:
             Lane("reuse", reuse.turn, then=[submits]),
             Lane("settle", submit.settle),
             Lane("look_up", lambda now: recover.turn(self.polls, now)),
+            Lane("notices", notices.turn, then=[polls]),
             Lane("heartbeat", Pulse().turn),
         ]
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from providers.base import (
     Accepted,
     Account,
+    Adapter,
     Ambiguous,
     Canceled,
     CannotLookUp,
@@ -21,12 +22,15 @@ from providers.base import (
     GenerationRequest,
     HttpAnswer,
     HttpCall,
+    ImageInput,
+    Job,
     Listing,
     LookUpOutcome,
     NoAnswer,
     NotCanceled,
     PollOutcome,
     Rejected,
+    Search,
     SeenJob,
     StartImage,
     SubmitOutcome,
@@ -51,8 +55,10 @@ _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 _LONGEST_ID = 512
 
 
-class OpenAIVideos:
+class OpenAIVideos(Adapter):
     """Has no state."""
+
+    image_inputs = (ImageInput.UPLOAD, ImageInput.INLINE, ImageInput.URL)
 
     def submit(self, account: Account, request: GenerationRequest) -> HttpCall:
         width, height = _SIZES[request.resolution]
@@ -88,10 +94,10 @@ class OpenAIVideos:
             return Ambiguous(failure(Code.SERVER_ERROR, error, answer))
         return Rejected(failure(_refusal(answer, error), error, answer))
 
-    def poll(self, account: Account, job_id: str) -> HttpCall:
-        return HttpCall("GET", _url(account, "videos", job_id), secret_headers=_secrets(account))
+    def poll(self, account: Account, job: Job) -> HttpCall:
+        return HttpCall("GET", _url(account, "videos", job.id), secret_headers=_secrets(account))
 
-    def read_poll(self, answer: HttpAnswer) -> PollOutcome:
+    def read_poll(self, account: Account, job: Job, answer: HttpAnswer) -> PollOutcome:
         body = json_object(answer.body)
         # Some servers tell of a failed job with an error status around the job itself.
         if body is not None and (_is_success(answer) or _is_video(body)):
@@ -102,15 +108,15 @@ class OpenAIVideos:
         gone = answer.status in (404, 410)
         return NoAnswer(failure(code, error_body(body), answer), gone=gone)
 
-    def fetch(self, account: Account, job_id: str, output: Mapping[str, Any]) -> HttpCall:
+    def fetch(self, account: Account, job: Job, output: Mapping[str, Any]) -> HttpCall:
         return HttpCall(
             "GET",
-            _url(account, "videos", job_id, "content"),
+            _url(account, "videos", job.id, "content"),
             headers={"Accept": "video/mp4, application/octet-stream;q=0.9, */*;q=0.8"},
             secret_headers=_secrets(account),
         )
 
-    def look_up(self, account: Account, page: str | None) -> HttpCall:
+    def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall:
         after = f"&after={quote(page, safe='')}" if page else ""
         url = f"{_url(account, 'videos')}?limit=100&order=desc{after}"
         return HttpCall("GET", url, secret_headers=_secrets(account))
@@ -135,8 +141,8 @@ class OpenAIVideos:
         }
         return all(job.facts[name] == value for name, value in wanted.items())
 
-    def cancel(self, account: Account, job_id: str) -> HttpCall:
-        url = _url(account, "videos", job_id, "cancel")
+    def cancel(self, account: Account, job: Job) -> HttpCall:
+        url = _url(account, "videos", job.id, "cancel")
         return HttpCall("POST", url, secret_headers=_secrets(account))
 
     def read_cancel(self, answer: HttpAnswer) -> Canceled | NotCanceled:
@@ -144,9 +150,9 @@ class OpenAIVideos:
         ended = body is not None and body.get("status") in ("cancelled", "canceled")
         return Canceled() if _is_success(answer) and ended else NotCanceled()
 
-    def image_size(self, resolution: str, model: str) -> tuple[int, int]:
+    def image_size(self, request: GenerationRequest) -> tuple[int, int]:
         """Any other size is refused; a pro model takes this one as well."""
-        return _SIZES[resolution]
+        return _SIZES[request.resolution]
 
 
 def _seen(video: Mapping[str, Any]) -> SeenJob:

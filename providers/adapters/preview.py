@@ -6,22 +6,23 @@ from typing import Any
 from providers.base import (
     Accepted,
     Account,
-    CannotLookUp,
+    Adapter,
     GenerationRequest,
     HttpAnswer,
     HttpCall,
-    LookUpOutcome,
-    NotCanceled,
+    ImageInput,
+    Job,
     PollOutcome,
     RenderLocally,
-    SeenJob,
     SubmitOutcome,
 )
 from providers.errors import UnexpectedReply
 
 
-class Preview:
+class Preview(Adapter):
     """Speaks with nobody, so nobody answers."""
+
+    image_inputs = tuple(ImageInput)  # it looks at none
 
     def submit(self, account: Account, request: GenerationRequest) -> Accepted:
         return Accepted(job_id=f"preview-{request.token}", output={})
@@ -29,29 +30,11 @@ class Preview:
     def read_submit(self, answer: HttpAnswer) -> SubmitOutcome:
         raise UnexpectedReply("a preview is never submitted")
 
-    def poll(self, account: Account, job_id: str) -> HttpCall:
+    def poll(self, account: Account, job: Job) -> HttpCall:
         raise UnexpectedReply("a preview is never polled")
 
-    def read_poll(self, answer: HttpAnswer) -> PollOutcome:
+    def read_poll(self, account: Account, job: Job, answer: HttpAnswer) -> PollOutcome:
         raise UnexpectedReply("a preview is never polled")
 
-    def fetch(self, account: Account, job_id: str, output: Mapping[str, Any]) -> RenderLocally:
+    def fetch(self, account: Account, job: Job, output: Mapping[str, Any]) -> RenderLocally:
         return RenderLocally()
-
-    def look_up(self, account: Account, page: str | None) -> None:
-        return None
-
-    def read_look_up(self, answer: HttpAnswer) -> LookUpOutcome:
-        return CannotLookUp()
-
-    def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
-        return False
-
-    def cancel(self, account: Account, job_id: str) -> None:
-        return None
-
-    def read_cancel(self, answer: HttpAnswer) -> NotCanceled:
-        return NotCanceled()
-
-    def image_size(self, resolution: str, model: str) -> None:
-        return None

@@ -46,7 +46,7 @@ def _is_wished(task: Task, attempt: Attempt) -> bool:
 
 def _call(attempt: Attempt) -> HttpCall | None:
     account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
-    return adapter.cancel(account, attempt.provider_job_id or "")
+    return adapter.cancel(account, attempt.job)
 
 
 def _has_ended(attempt: Attempt, answer: Any) -> bool:

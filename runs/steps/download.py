@@ -92,8 +92,8 @@ class Downloader:
         write(arrived, now=now)
         self._renew(now)
         # More than can be fetched at once, so that no fetcher is idle while rows are written.
-        ahead = min(2 * len(arrived), 4 * settings.DOWNLOADERS)
-        started = claim(settings.DOWNLOADERS + ahead - len(self.pending), now=now)
+        limit = settings.DOWNLOADERS + min(2 * len(arrived), 4 * settings.DOWNLOADERS)
+        started = claim(limit, now=now, held=list(self.pending.values()))
         for fetching in started:
             self.pending[self.fetchers.submit(bring, self.transport, fetching)] = fetching
         return len(arrived) + len(started) + len(self.pending)
@@ -117,9 +117,19 @@ class Downloader:
         self.fetchers.shutdown(wait=False, cancel_futures=True)
 
 
-def claim(limit: int, *, now: datetime) -> list[Fetching]:
-    lease = settings.DOWNLOAD_LEASE_SECONDS
-    tasks = lifecycle.claim([Step.DOWNLOAD], limit=limit, lease=lease, now=now, more=["snapshot"])
+def claim(limit: int, *, now: datetime, held: Sequence[Fetching] = ()) -> list[Fetching]:
+    """As many as go beside those already `held`; a suspect waits until there is none, and then goes alone."""
+    suspects = lifecycle.any_suspect(Step.DOWNLOAD, now=now)
+    if held and (suspects or any(fetching.task.alone for fetching in held)):
+        return []
+    tasks = lifecycle.claim(
+        [Step.DOWNLOAD],
+        limit=limit - len(held),
+        lease=settings.DOWNLOAD_LEASE_SECONDS,
+        now=now,
+        suspects=suspects,
+        more=["snapshot"],
+    )
     if not tasks:
         return []
     folders = dict(
@@ -127,9 +137,9 @@ def claim(limit: int, *, now: datetime) -> list[Fetching]:
             "pk", "output_folder"
         )
     )
-    poisoned = [task for task in tasks if task.crashes >= settings.POISON_AFTER]
-    lifecycle.apply([lifecycle.poisoned(task, None, {}) for task in poisoned], now=now)
-    tasks = [task for task in tasks if task.crashes < settings.POISON_AFTER]
+    poison = [task for task in tasks if lifecycle.is_poison(task)]
+    lifecycle.apply([lifecycle.poisoned(task, None, {}) for task in poison], now=now)
+    tasks = [task for task in tasks if not lifecycle.is_poison(task)]
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(
@@ -170,7 +180,7 @@ def _make(transport: Transport, fetching: Fetching, scratch: Path) -> str:
     """Writes and syncs the file; returns its sha256."""
     task, attempt = fetching.task, fetching.attempt
     account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
-    match adapter.fetch(account, attempt.provider_job_id or "", attempt.output or {}):
+    match adapter.fetch(account, attempt.job, attempt.output or {}):
         case HttpCall() as call:
             done = transport.download(
                 call, scratch, timeout=settings.DOWNLOAD_TIMEOUT_SECONDS, max_bytes=MAX_VIDEO_BYTES
@@ -199,7 +209,7 @@ def _draw(task: Task, attempt: Attempt, scratch: Path) -> None:
 def _stored(fetching: Fetching, scratch: Path, digest: str) -> Stored:
     facts, size = mp4.read(scratch), scratch.stat().st_size
     name = outputs.file_name(fetching.task, fetching.attempt.number)
-    fault("downloaded_before_rename")
+    fault("downloaded_before_rename", fetching.attempt.prompt)
     path = outputs.place(scratch, fetching.folder, name)
     fault("renamed_before_commit")
     return Stored(path, size, digest, facts)

@@ -18,4 +18,5 @@ def of_attempt(failure: Failure) -> dict[str, Any]:
         "error_code": failure.code,
         "error_msg": failure.message,
         "http_status": failure.http_status,
+        "provider_code": failure.provider_code[:64],
     }

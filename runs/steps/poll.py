@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,17 @@ from django.conf import settings
 
 from cineflow.core.faults import fault
 from providers import registry
-from providers.base import Failed, Finished, HttpAnswer, HttpCall, NoAnswer, PollOutcome, Working
+from providers.base import (
+    AskNext,
+    Failed,
+    Finished,
+    HttpAnswer,
+    HttpCall,
+    NoAnswer,
+    PollAnswer,
+    PollOutcome,
+    Working,
+)
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import PollClient
 from providers.messages import hide
@@ -86,16 +96,37 @@ def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
     """The attempt with the job that is asked for: always a task's newest."""
     keys = [task.pk for task in tasks]
     known = Attempt.objects.filter(task__in=keys, provider_job_id__isnull=False)
-    found = known.order_by("number").defer("prompt", "output", "error_msg")
+    found = known.order_by("number").defer("output", "error_msg")
     return {attempt.task_id: attempt for attempt in found}
 
 
 def _ask(client: PollClient, attempts: Sequence[Attempt]) -> list[PollOutcome]:
-    calls = [_call(attempt) for attempt in attempts]
-    asked = [call for call in calls if isinstance(call, HttpCall)]
-    answers = iter(client.ask(asked, timeout=settings.API_REQUEST_TIMEOUT_SECONDS))
+    """Ask all of them at once; and where a job's end is told at another address, there as well."""
+    asked = list(attempts)
+    outcomes = _round(client, asked, [_call(attempt) for attempt in asked], read=_read_poll)
+    ended = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, AskNext)]
+    results = _round(
+        client,
+        [asked[place] for place in ended],
+        [outcomes[place].call for place in ended],
+        read=_read_result,
+    )
+    for place, result in zip(ended, results, strict=True):
+        outcomes[place] = result
+    return outcomes
+
+
+def _round(
+    client: PollClient,
+    attempts: Sequence[Attempt],
+    calls: Sequence[HttpCall | NoAnswer],
+    *,
+    read: Callable[[Attempt, HttpAnswer], PollAnswer],
+) -> list[Any]:
+    sent = [call for call in calls if isinstance(call, HttpCall)]
+    answers = iter(client.ask(sent, timeout=settings.API_REQUEST_TIMEOUT_SECONDS))
     return [
-        _read(attempt, next(answers) if isinstance(call, HttpCall) else call)
+        _read(attempt, next(answers) if isinstance(call, HttpCall) else call, read)
         for attempt, call in zip(attempts, calls, strict=True)
     ]
 
@@ -106,16 +137,30 @@ def _call(attempt: Attempt) -> HttpCall | NoAnswer:
             registry.account(attempt.provider_id),
             registry.adapter(attempt.provider_id),
         )
-        return adapter.poll(account, attempt.provider_job_id or "")
+        return adapter.poll(account, attempt.job)
     except Exception as error:  # noqa: BLE001 - a bug in one must not stop the others
         return _our_fault(attempt, error)
 
 
-def _read(attempt: Attempt, answer: HttpAnswer | NoAnswer) -> PollOutcome:
+def _read_poll(attempt: Attempt, answer: HttpAnswer) -> PollAnswer:
+    account = registry.account(attempt.provider_id)
+    return registry.adapter(attempt.provider_id).read_poll(account, attempt.job, answer)
+
+
+def _read_result(attempt: Attempt, answer: HttpAnswer) -> PollAnswer:
+    account = registry.account(attempt.provider_id)
+    return registry.adapter(attempt.provider_id).read_result(account, attempt.job, answer)
+
+
+def _read(
+    attempt: Attempt,
+    answer: HttpAnswer | NoAnswer,
+    read: Callable[[Attempt, HttpAnswer], PollAnswer],
+) -> PollAnswer:
     if isinstance(answer, NoAnswer):
         return answer
     try:
-        outcome = registry.adapter(attempt.provider_id).read_poll(answer)
+        outcome = read(attempt, answer)
         if isinstance(outcome, Failed | NoAnswer):
             key = registry.account(attempt.provider_id).key
             return replace(outcome, failure=hide(outcome.failure, attempt.prompt, key))

@@ -20,12 +20,13 @@ from providers.base import (
     Listing,
     LookUpOutcome,
     NoAnswer,
+    Search,
     SeenJob,
 )
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import PollClient
 from providers.models import Provider, Recovery
-from runs import lifecycle
+from runs import callbacks, lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Status, Step, Task
 from runs.steps import errors
@@ -100,7 +101,7 @@ def undecided(
 
 
 def turn(client: PollClient, now: datetime) -> int:
-    """Look for the jobs of one batch of lost answers, one listing a provider; returns how many there were."""
+    """Look for the jobs of one batch of lost answers, one listing a provider's model; returns how many there were."""
     lease = settings.POLL_LEASE_SECONDS
     tasks = lifecycle.claim([Step.LOOK_UP], limit=BATCH, lease=lease, now=now, more=["snapshot"])
     if not tasks:
@@ -109,26 +110,31 @@ def turn(client: PollClient, now: datetime) -> int:
         found.task_id: found
         for found in Attempt.objects.filter(task__in=tasks, phase=Phase.AMBIGUOUS)
     }
-    by_provider: dict[str, list[tuple[Task, Attempt]]] = {}
+    by_model: dict[tuple[str, str], list[tuple[Task, Attempt]]] = {}
     for task in tasks:
         attempt = attempts[task.pk]
-        by_provider.setdefault(attempt.provider_id, []).append((task, attempt))
-    for provider_id, lost in by_provider.items():
+        by_model.setdefault((attempt.provider_id, attempt.provider_model_id), []).append(
+            (task, attempt)
+        )
+    for (provider_id, model), lost in by_model.items():
         lost.sort(key=lambda pair: pair[1].sent_at)
-        since = lost[0][1].sent_at.timestamp() - _SKEW_SECONDS
-        found = list_jobs(client, provider_id, since)
+        since = lost[0][1].sent_at - timedelta(seconds=_SKEW_SECONDS)
+        found = list_jobs(client, provider_id, Search(model, since))
         fault("looked_up_before_write")
         _settle(lost, found, now)
     return len(tasks)
 
 
-def list_jobs(client: PollClient, provider_id: str, since: float) -> list[SeenJob] | LookUpOutcome:
-    """The provider's jobs made since (Unix time), or why they cannot be known."""
+def list_jobs(
+    client: PollClient, provider_id: str, search: Search
+) -> list[SeenJob] | LookUpOutcome:
+    """The provider's jobs that are searched for, or why they cannot be known."""
+    since = search.since.timestamp()
     account, adapter = registry.account(provider_id), registry.adapter(provider_id)
     seen: list[SeenJob] = []
     page: str | None = None
     for _ in range(MAX_PAGES):
-        call = adapter.look_up(account, page)
+        call = adapter.look_up(account, search, page)
         outcome = _read(client, provider_id, call) if call else CannotLookUp()
         if not isinstance(outcome, Listing):
             return outcome
@@ -174,7 +180,7 @@ def _match(lost: Sequence[tuple[Task, Attempt]], jobs: Sequence[SeenJob], now: d
         job = _its_job(task, attempt, oldest_first, taken)
         if job:
             taken.add(job.job_id)
-            _adopt(task, attempt, job.job_id, now)
+            _adopt(task, attempt, job, now)
         elif now >= attempt.sent_at + timedelta(seconds=settings.LOOK_UP_DELAYS[-1]):
             lifecycle.apply([_absent(task, attempt, now)], now=now)
         else:
@@ -207,18 +213,28 @@ def request_facts(task: Task, attempt: Attempt) -> GenerationRequest:
         is_pro=task.snapshot["is_pro"],
         segment_index=task.segment_index,
         take=task.take,
+        options=attempt.options,
+        callback_url=callbacks.url_for(attempt),
     )
 
 
-def _adopt(task: Task, attempt: Attempt, job_id: str, now: datetime) -> None:
+def _adopt(task: Task, attempt: Attempt, job: SeenJob, now: datetime) -> None:
     try:
-        lifecycle.apply([adoption(task, attempt, job_id, now)], now=now)
+        lifecycle.apply([adoption(task, attempt, job.job_id, now, links=job.links)], now=now)
     except IntegrityError:
         # Somebody bound that job in this very moment; the next look sees it.
         lifecycle.postpone([(task, {"due_at": now + timedelta(seconds=_AGAIN_SECONDS)})])
 
 
-def adoption(task: Task, attempt: Attempt, job_id: str, now: datetime, **more: Any) -> Move:
+def adoption(
+    task: Task,
+    attempt: Attempt,
+    job_id: str,
+    now: datetime,
+    *,
+    links: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Move:
     """The lost job is found: from here on it is polled like any other."""
     values = {
         **lifecycle.NO_ERROR,
@@ -232,6 +248,7 @@ def adoption(task: Task, attempt: Attempt, job_id: str, now: datetime, **more: A
     known = {
         "phase": Phase.ACCEPTED,
         "provider_job_id": job_id,
+        "links": dict(links or {}),
         "accepted_at": now,
         "deadline_at": now + timedelta(seconds=settings.MAX_POLL_TIME),
         "possibly_billed": False,
@@ -254,7 +271,7 @@ def adoption(task: Task, attempt: Attempt, job_id: str, now: datetime, **more: A
 def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
     words = "The last look-up shows that no job was made; it is submitted again."
     known = {"phase": Phase.ABSENT, "finished_at": now, "possibly_billed": False}
-    if task.crashes >= settings.POISON_AFTER:
+    if lifecycle.is_poison(task):
         return lifecycle.poisoned(task, attempt, known)
     if task.tries >= settings.MAX_ATTEMPTS:
         return _never_made(task, attempt, known)
@@ -326,17 +343,26 @@ def _unanswered(lost: Sequence[tuple[Task, Attempt]], now: datetime) -> None:
 # ---- class A: the same submit again -------------------------------------------------------------------
 
 
-def claim_resends(limit: int, *, now: datetime) -> list[tuple[Task, Attempt]]:
+def claim_resends(limit: int, *, now: datetime, suspects: bool) -> list[tuple[Task, Attempt]]:
     """Lost answers whose submit may be sent again under its token; the attempt was committed long ago."""
-    lease = settings.SUBMIT_LEASE_SECONDS
-    tasks = lifecycle.claim([Step.RESEND], limit=limit, lease=lease, now=now, more=["snapshot"])
+    tasks = lifecycle.claim(
+        [Step.RESEND],
+        limit=limit,
+        lease=settings.SUBMIT_LEASE_SECONDS,
+        now=now,
+        suspects=suspects,
+        more=["snapshot"],
+    )
     if not tasks:
         return []
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(task__in=tasks, phase=Phase.AMBIGUOUS)
     }
-    return [(task, attempts[task.pk]) for task in tasks]
+    poison = [task for task in tasks if lifecycle.is_poison(task)]
+    words = "Worker after worker died over this submit."
+    lifecycle.apply([undecided(task, attempts[task.pk], words) for task in poison], now=now)
+    return [(task, attempts[task.pk]) for task in tasks if not lifecycle.is_poison(task)]
 
 
 def not_resent(task: Task, attempt: Attempt, now: datetime) -> Move | dict[str, Any]:

@@ -23,6 +23,7 @@ from providers.base import (
     Adapter,
     Ambiguous,
     GenerationRequest,
+    ImageInput,
     Rejected,
     SubmitOutcome,
 )
@@ -48,7 +49,14 @@ class TooLate:
     """Not sent: so long after its attempt was made that somebody may have taken it for lost."""
 
 
-Outcome = SubmitOutcome | TooLate
+@dataclass(frozen=True, slots=True)
+class NoImage:
+    """Not sent: the start image cannot be had right now. No provider is at fault."""
+
+    failure: Failure
+
+
+Outcome = SubmitOutcome | TooLate | NoImage
 
 
 class Submitter:
@@ -65,11 +73,22 @@ class Submitter:
         """One pass: write what was answered, then claim and send. Returns how much was done."""
         begun = time.monotonic()
         written = self._write(now, begun=begun)
-        free = settings.SENDERS + _ahead(written) - len(self.pending)
-        # Handed over at once: what is committed and then not sent looks like a lost answer later.
-        self._send(dispatch.claim(free, now=now, begun=begun))
-        self._send(_resends(settings.SENDERS - len(self.pending), now=now))
+        suspects = any(lifecycle.any_suspect(step, now=now) for step in (Step.SUBMIT, Step.RESEND))
+        alone = any(sending.task.alone for sending in self.pending.values())
+        # A suspect waits until nothing else is on the wire. When limits hold it then, it holds up nobody.
+        if suspects and not self.pending:
+            self._claim(1, now=now, begun=begun, suspects=True)
+            alone = bool(self.pending)
+            suspects = False
+        if not suspects and not alone:
+            self._claim(settings.SENDERS + _ahead(written), now=now, begun=begun, suspects=False)
         return written + len(self.pending)
+
+    def _claim(self, limit: int, *, now: datetime, begun: float, suspects: bool) -> None:
+        # Handed over at once: what is committed and then not sent looks like a lost answer later.
+        free = limit - len(self.pending)
+        self._send(dispatch.claim(free, now=now, begun=begun, suspects=suspects))
+        self._send(_resends(limit - len(self.pending), now=now, suspects=suspects))
 
     def _send(self, sendings: Sequence[Sending]) -> None:
         for sending in sendings:
@@ -121,15 +140,16 @@ def _write_alone(answer: tuple[Sending, Outcome], habits: Habits, now: datetime)
 def _ahead(answered: int) -> int:
     """How many more to commit than can be sent at once, so that no sender is idle while rows are written.
 
-    None of them waits long: so many are on their way in the time of two turns.
+    As many as were answered in the last turn, so none of them waits long. More would be lost answers if
+    this process died: committed, and nobody knows whether they were sent.
     """
-    most: int = 4 * settings.SENDERS
-    return min(2 * answered, most)
+    most: int = settings.SENDERS
+    return min(answered, most)
 
 
-def _resends(limit: int, *, now: datetime) -> list[Sending]:
+def _resends(limit: int, *, now: datetime, suspects: bool) -> list[Sending]:
     begun = time.monotonic()
-    found = recover.claim_resends(limit, now=now)
+    found = recover.claim_resends(limit, now=now, suspects=suspects)
     return [Sending(task, attempt, begun, again=True) for task, attempt in found]
 
 
@@ -143,6 +163,10 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         account = registry.account(attempt.provider_id)
         adapter = registry.adapter(attempt.provider_id)
         call = adapter.submit(account, request_of(sending.task, attempt, adapter))
+    except start_images.Unusable as error:
+        if error.temporary:
+            return NoImage(Failure(Code.DEPENDENCY_ERROR, str(error)))
+        return Rejected(Failure(Code.VALIDATION_ERROR, str(error)))
     except Exception as error:
         logger.exception("the request of attempt %s could not be built", attempt.pk)
         return Rejected(
@@ -150,7 +174,7 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         )
     if isinstance(call, Accepted):
         return call
-    fault("committed_before_send")
+    fault("committed_before_send", attempt.prompt)
     send_by = sending.begun + settings.SEND_WITHIN_SECONDS
     if time.monotonic() > send_by:
         return TooLate()
@@ -190,19 +214,16 @@ def _answer(
 
 
 def request_of(task: Task, attempt: Attempt, adapter: Adapter) -> GenerationRequest:
-    snapshot = task.snapshot
-    size = adapter.image_size(snapshot["resolution"], attempt.provider_model_id)
-    return GenerationRequest(
-        token=str(attempt.pk),
-        model=attempt.provider_model_id,
-        prompt=attempt.prompt,
-        seconds=snapshot["duration_seconds"],
-        resolution=snapshot["resolution"],
-        is_pro=snapshot["is_pro"],
-        segment_index=task.segment_index,
-        take=task.take,
-        image=start_images.load(snapshot["image_url"], size),
+    """With its picture, as the provider takes one."""
+    request = recover.request_facts(task, attempt)
+    inputs = attempt.options.get("image_inputs", adapter.image_inputs)
+    image = start_images.load(
+        task.snapshot["image_url"],
+        inputs=[ImageInput(how) for how in inputs],
+        size=adapter.image_size(request),
+        max_bytes=attempt.options.get("max_image_bytes"),
     )
+    return replace(request, image=image)
 
 
 # ---- write: what the answers mean --------------------------------------------------------------------
@@ -292,7 +313,8 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
             model = known.models.get((attempt.provider_id, attempt.provider_model_id))
             return _accepted(task, attempt, outcome, model, known.habits, now)
         case Ambiguous(failure):
-            return _lost(task, attempt, failure, known.classes, now)
+            lost = _lost(task, attempt, failure, known.classes, now)
+            return replace(lost, values={**lost.values, "crashes": 0})
         case Rejected(failure):
             ended = {
                 "phase": Phase.REJECTED,
@@ -305,6 +327,9 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
             words = "not sent in time after its commit; back to the queue, nothing is billed"
             ended = {"phase": Phase.REJECTED, "finished_at": now, "error_msg": words}
             return failures.requeue(task, attempt, now, words, ended, reason="")
+        case NoImage(failure):
+            ended = {"phase": Phase.REJECTED, "finished_at": now, **errors.of_attempt(failure)}
+            return failures.after_our_failure(task, attempt, failure, ended, now)
 
 
 def _resent(
@@ -335,6 +360,7 @@ def _accepted(
         "possibly_billed": False,
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
+        "links": dict(outcome.links),
         "accepted_at": now,
         "deadline_at": now + timedelta(seconds=give_up),
         "cost": cost,

@@ -1,7 +1,7 @@
 import pytest
 from rest_framework.test import APIClient
 
-from tests.api.served import seed
+from tests.seeds import seed
 
 
 @pytest.fixture

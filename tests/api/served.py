@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,7 @@ from django.apps import apps
 
 from cineflow.core.child_process import start, stop, wait_until
 from cineflow.stack import WEB
-from providers.models import Provider
 from tests.processes import ROOT, environment
-
-SEED = import_module("providers.migrations.0002_seed")
 
 
 @dataclass(frozen=True)
@@ -102,12 +98,6 @@ def _answers(url: str) -> bool:
         client.trust_env = False
         return client.get(url, timeout=5).ok
     return False
-
-
-def seed() -> None:
-    """A transactional test before this one has emptied the seeded tables."""
-    if not Provider.objects.exists():
-        SEED.seed(apps, None)
 
 
 def everything_stored(folder: Path) -> tuple[dict[str, list[Any]], set[str]]:

@@ -12,7 +12,8 @@ from storyboards import editing
 from storyboards.models import Segment
 from tests.api import hostile_cases
 from tests.api.hostile_cases import Case
-from tests.api.served import Answer, Server, everything_stored, seed, served
+from tests.api.served import Answer, Server, everything_stored, served
+from tests.seeds import seed
 
 GROUPS = {
     group.__name__: list(group())

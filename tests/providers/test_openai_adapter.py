@@ -13,6 +13,7 @@ from providers.base import (
     GenerationRequest,
     HttpAnswer,
     HttpCall,
+    Job,
     NoAnswer,
     PollOutcome,
     Rejected,
@@ -148,7 +149,7 @@ def test_a_submit_is_json_with_the_seconds_as_text() -> None:
 
 def test_a_vertical_shot_has_a_vertical_size() -> None:
     assert ADAPTER.submit(ACCOUNT, order("vertical")).json["size"] == "720x1280"
-    assert ADAPTER.image_size("vertical", "sora-2-pro") == (720, 1280)
+    assert ADAPTER.image_size(order("vertical")) == (720, 1280)
 
 
 def test_a_start_image_that_we_hold_goes_along_as_a_file() -> None:
@@ -165,15 +166,15 @@ def test_a_start_image_elsewhere_goes_along_as_its_address() -> None:
 
 
 def test_a_job_id_is_quoted_wherever_it_becomes_a_path() -> None:
-    poll = ADAPTER.poll(ACCOUNT, "a/b+c=?d")
+    poll = ADAPTER.poll(ACCOUNT, Job("a/b+c=?d"))
     assert poll == HttpCall("GET", f"{URL}/a%2Fb%2Bc%3D%3Fd", secret_headers=KEY)
-    fetch = ADAPTER.fetch(ACCOUNT, "a/b+c=?d", {})
+    fetch = ADAPTER.fetch(ACCOUNT, Job("a/b+c=?d"), {})
     assert (fetch.method, fetch.url) == ("GET", f"{URL}/a%2Fb%2Bc%3D%3Fd/content")
     assert (fetch.secret_headers, set(fetch.headers)) == (KEY, {"Accept"})
 
 
 def test_the_key_is_in_no_repr() -> None:
-    calls = [ADAPTER.submit(ACCOUNT, order()), ADAPTER.poll(ACCOUNT, "a"), ACCOUNT]
+    calls = [ADAPTER.submit(ACCOUNT, order()), ADAPTER.poll(ACCOUNT, Job("a")), ACCOUNT]
     assert "secret-key" not in repr(calls)
 
 
@@ -193,13 +194,13 @@ def test_a_submit_that_cannot_be_read_raises(name: str) -> None:
 
 @pytest.mark.parametrize("name", POLLS)
 def test_an_answer_to_a_poll(name: str) -> None:
-    assert ADAPTER.read_poll(recorded(f"poll_{name}")) == POLLS[name]
+    assert ADAPTER.read_poll(ACCOUNT, Job("a"), recorded(f"poll_{name}")) == POLLS[name]
 
 
 @pytest.mark.parametrize("name", UNREADABLE_POLLS)
 def test_a_poll_that_cannot_be_read_raises(name: str) -> None:
     with pytest.raises(UnexpectedReply, match=UNREADABLE_POLLS[name]):
-        ADAPTER.read_poll(recorded(f"poll_{name}"))
+        ADAPTER.read_poll(ACCOUNT, Job("a"), recorded(f"poll_{name}"))
 
 
 def test_every_recorded_answer_is_read() -> None:

@@ -17,6 +17,7 @@ from providers.base import (
     Finished,
     GenerationRequest,
     HttpAnswer,
+    Job,
     NoAnswer,
     PollOutcome,
     Rejected,
@@ -77,8 +78,11 @@ def accepted(far: Simulator, prompt: str, **more: Any) -> str:
 
 
 def poll(far: Simulator, polls: PollClient, job_id: str) -> PollOutcome:
-    [answer] = polls.ask([ADAPTER.poll(account(far), job_id)], timeout=10)
-    return answer if isinstance(answer, NoAnswer) else ADAPTER.read_poll(answer)
+    [answer] = polls.ask([ADAPTER.poll(account(far), Job(job_id))], timeout=10)
+    if isinstance(answer, NoAnswer):
+        return answer
+    outcome: PollOutcome = ADAPTER.read_poll(account(far), Job(job_id), answer)
+    return outcome
 
 
 def ended(far: Simulator, polls: PollClient, job_id: str) -> PollOutcome:
@@ -97,7 +101,7 @@ def test_a_take_is_ordered_watched_and_fetched(
     assert isinstance(poll(far, polls, job_id), Working | Finished)
     assert ended(far, polls, job_id) == Finished()
     target = tmp_path / "take.mp4"
-    call = ADAPTER.fetch(account(far), job_id, {})
+    call = ADAPTER.fetch(account(far), Job(job_id), {})
     done = TRANSPORT.download(call, target, timeout=30, max_bytes=10**8)
     content = target.read_bytes()
     assert content[4:8] == b"ftyp"
@@ -108,7 +112,7 @@ def test_a_take_is_ordered_watched_and_fetched(
 
 def test_a_start_image_arrives_as_it_was_sent(far: Simulator) -> None:
     file = io.BytesIO()
-    Image.new("RGB", ADAPTER.image_size("vertical", "sora-2-pro")).save(file, "JPEG")
+    Image.new("RGB", (720, 1280)).save(file, "JPEG")
     image = StartImage(content=file.getvalue(), mime_type="image/jpeg")
     accepted(far, "一座城市", model="sora-2-pro", resolution="vertical", image=image)
     [post] = far.ledger()["posts"]
@@ -252,7 +256,7 @@ def finished(far: Simulator, polls: PollClient, prompt: str) -> str:
 
 
 def fetch(far: Simulator, job_id: str, target: Path) -> None:
-    call = ADAPTER.fetch(account(far), job_id, {})
+    call = ADAPTER.fetch(account(far), Job(job_id), {})
     TRANSPORT.download(call, target, timeout=30, max_bytes=10**8)
 
 

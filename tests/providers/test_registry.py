@@ -4,7 +4,7 @@ from pytest_django import Settings
 from providers import registry
 from providers.adapters.openai import OpenAIVideos
 from providers.adapters.preview import Preview
-from providers.base import Accepted, Account, GenerationRequest, RenderLocally
+from providers.base import Accepted, Account, GenerationRequest, Job, RenderLocally
 from providers.errors import UnexpectedReply
 
 
@@ -86,6 +86,6 @@ def test_a_preview_is_accepted_at_once_and_drawn_here() -> None:
     request = GenerationRequest("att_1", "preview", "dusk", 4, "vertical", False, 1, 1)
     adapter, account = Preview(), registry.account("preview")
     assert adapter.submit(account, request) == Accepted("preview-att_1", {})
-    assert adapter.fetch(account, "preview-att_1", {}) == RenderLocally()
+    assert adapter.fetch(account, Job("preview-att_1"), {}) == RenderLocally()
     with pytest.raises(UnexpectedReply):
-        adapter.poll(account, "preview-att_1")
+        adapter.poll(account, Job("preview-att_1"))

@@ -3,31 +3,27 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.utils import timezone
 
 from cineflow.core import ids
 from providers.http import PollClient, Transport
 from providers.models import Provider, Recovery
-from runs import launch
+from runs import launch, notices
 from runs.models import ACTIVE, Run, Task, VideoFile
 from runs.steps import check, download, poll, recover, reuse, submit
 from storyboards.models import Segment, Storyboard
 from tests.providers.simulated import Simulator, simulator
-
-SEED = import_module("providers.migrations.0002_seed")
+from tests.seeds import seed
 
 
 @pytest.fixture
 def catalogue(db: None) -> None:
     """A transactional test before this one has emptied the seeded tables."""
-    if not Provider.objects.exists():
-        SEED.seed(apps, None)
+    seed()
     # Each test says which class it is about; without a word, a lost answer stays lost.
     Provider.objects.filter(pk="openai").update(recovery=Recovery.NONE)
 
@@ -62,6 +58,7 @@ class Machine:
         self.submit()
         submit.settle(self.now)
         recover.turn(self.polls, self.now)
+        notices.turn(self.now)
         poll.turn(self.polls, self.now)
         self.download()
 
