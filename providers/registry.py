@@ -114,7 +114,7 @@ def is_vendor_base_url(provider_id: str) -> bool:
 def _no_adapter(provider_id: str, dialect: str, vendor: _Vendor) -> str:
     if dialect == provider_id:
         return "no adapter of this version speaks with it"
-    known = ", ".join(sorted(_ADAPTERS.keys() - {LOCAL}))
+    known = ", ".join(name for name, found in _ADAPTERS.items() if isinstance(found, OpenAIVideos))
     return f"set {vendor.variables}_DIALECT to one of: {known}"
 
 
