@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from providers.simulator import control, files, openai
+from providers.simulator import azure, control, files, litellm, newapi, openai, sglang, vllm
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
 
@@ -17,6 +17,11 @@ _PARTS = (
     control,
     files,
     openai,
+    azure,
+    newapi,
+    sglang,
+    vllm,
+    litellm,
 )
 
 # A scripted hang must not hold up the end of a test.
