@@ -68,9 +68,11 @@ CODES: Mapping[str, Meaning] = {
     "outputvideosensitivecontentdetected": _OUTPUT,
     "datainspectionfailed": _INPUT,
     "concurrent_requests_limit": _SLOWER,
-    # vLLM-Omni
+    # vLLM-Omni, LiteLLM
     "enginegenerateerror": _THEIRS,
     "enginedeaderror": _THEIRS,
+    "budget_exceeded": _NO_MONEY,
+    "auth_error": _KEY,
 }
 # Families of codes, Runway's above all: "SAFETY.INPUT.TEXT".
 _FAMILIES: tuple[tuple[str, Meaning], ...] = (
@@ -106,6 +108,7 @@ WORDINGS: tuple[Wording, ...] = (
     Wording("may violate our", _INPUT, "OpenAI, failed jobs", date(2026, 9, 24)),
     Wording("photorealistic people", _INPUT, "OpenAI, failed jobs", date(2026, 9, 24)),
     Wording("content policy", _INPUT, "OpenAI and relays", date(2026, 9, 24)),
+    Wording("contentpolicyviolation", _INPUT, "LiteLLM 1.109", date(2026, 11, 1)),
     Wording("flagged as sensitive", _INPUT, "Replicate, error E005", date(2026, 9, 19)),
     Wording("余额不足", _NO_MONEY, "Sora.hk, API documentation, code 1012", date(2025, 10, 19)),
     Wording("额度不足", _NO_MONEY, "One API and New API", date(2026, 9, 4)),

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from providers.adapters import openai
+from providers.adapters.aihubmix import AIHubMix
 from providers.adapters.ark import Ark
 from providers.adapters.minimax import MiniMax
 from providers.adapters.openrouter import OpenRouter
 from providers.adapters.preview import Preview
+from providers.adapters.sora_hk import SoraHK
 from providers.base import Account, Adapter
 
 LOCAL = "preview"
@@ -21,7 +23,9 @@ LOCAL = "preview"
 # By dialect; a provider speaks the one of its own name unless its settings name another.
 _ADAPTERS: Mapping[str, Adapter] = {
     LOCAL: Preview(),
+    "sora_hk": SoraHK(),
     **openai.DIALECTS,
+    "aihubmix": AIHubMix(),
     "openrouter": OpenRouter(),
     "ark": Ark(),
     "minimax": MiniMax(),

@@ -8,7 +8,18 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from providers.simulator import azure, control, files, litellm, newapi, openai, sglang, vllm
+from providers.simulator import (
+    aihubmix,
+    azure,
+    control,
+    files,
+    litellm,
+    newapi,
+    openai,
+    sglang,
+    sorahk,
+    vllm,
+)
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
 
@@ -22,6 +33,8 @@ _PARTS = (
     sglang,
     vllm,
     litellm,
+    aihubmix,
+    sorahk,
 )
 
 # A scripted hang must not hold up the end of a test.
