@@ -8,7 +8,21 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from providers.simulator import ark, control, files, minimax, openai, openrouter
+from providers.simulator import (
+    aihubmix,
+    ark,
+    azure,
+    control,
+    files,
+    litellm,
+    minimax,
+    newapi,
+    openai,
+    openrouter,
+    sglang,
+    sorahk,
+    vllm,
+)
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
 
@@ -17,6 +31,13 @@ _PARTS = (
     control,
     files,
     openai,
+    azure,
+    newapi,
+    sglang,
+    vllm,
+    litellm,
+    aihubmix,
+    sorahk,
     openrouter,
     ark,
     minimax,

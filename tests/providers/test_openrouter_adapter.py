@@ -103,7 +103,7 @@ POLLS: dict[str, PollOutcome] = {
     "completed_signed_alone": Finished({"url": SIGNED}),
     "completed_elsewhere_alone": Finished({"url": "https://cdn.example/out/1.mp4"}),
     "completed_without_a_video": Failed(Failure(Code.SERVER_ERROR, WITHOUT)),
-    "failed_sensitive": Failed(Failure(Code.CONTENT_POLICY, SENSITIVE)),
+    "failed_sensitive": Failed(Failure(Code.CONTENT_POLICY, SENSITIVE, output_refused=True)),
     "failed_internal": Failed(Failure(Code.SERVER_ERROR, "Internal server error")),
     "failed_timeout": Failed(Failure(Code.TIMEOUT, "Upstream request timed out")),
     "failed_in_other_words": Failed(Failure(Code.UNKNOWN_ERROR, "Could not generate this.")),
