@@ -243,3 +243,12 @@ def told_failure(
     return Failure(
         meant, text, provider_code=error.code or error.kind, output_refused=output_refused
     )
+
+
+def unix_time(text: object) -> float:
+    """Of a time as ISO 8601 has it; raises `UnexpectedReply` when it is none."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise UnexpectedReply("the answer has no time that can be read") from None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

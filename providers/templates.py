@@ -11,14 +11,16 @@ The catalogue says how, in the `options` of a provider model:
 | `inputs` | fields that are always sent, such as `{"resolution": "720p"}` | none |
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from providers.base import GenerationRequest
+from providers.calls import frame, picture
 
 _RATIOS = {"horizontal": "16:9", "vertical": "9:16"}
 _PLACE = "{}"
+_USUAL = "720p"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,21 @@ class Template:
         return Template(**{**known, **options})
 
     def input(self, request: GenerationRequest) -> dict[str, Any]:
-        """All but the start image, which a request that is compared with a list of jobs lacks."""
+        made = self._without_picture(request)
+        if request.image:
+            made[self.image_field] = picture(request.image)
+        return made
+
+    def is_of(self, request: GenerationRequest, given: Mapping[str, Any]) -> bool:
+        """Whether an input that a provider shows is this request's; a picture is not compared."""
+        shown = {name: value for name, value in given.items() if name != self.image_field}
+        return shown == self._without_picture(request)
+
+    def frame(self, request: GenerationRequest) -> tuple[int, int] | None:
+        """Width and height of what will be made: what starts from a picture may keep that one's shape."""
+        return frame(request, str(self.inputs.get("resolution", _USUAL)))
+
+    def _without_picture(self, request: GenerationRequest) -> dict[str, Any]:
         made = dict(self.inputs)
         made[self.prompt_field] = request.prompt
         made[self.duration_field] = self._length(request.seconds)
@@ -75,7 +91,7 @@ def _is_ratios(value: object) -> bool:
     )
 
 
-_KINDS = {
+_KINDS: Mapping[str, Callable[[object], bool]] = {
     "image_field": _is_name,
     "duration": lambda value: isinstance(value, str) and _PLACE in value,
     "ratio_field": lambda value: value is None or _is_name(value),

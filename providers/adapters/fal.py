@@ -13,7 +13,7 @@ import json
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,7 +47,7 @@ from providers.base import (
     Unverified,
     Working,
 )
-from providers.calls import address, is_same_origin, picture
+from providers.calls import address, is_same_origin, iso_time, link_below
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
 from providers.replies import (
@@ -62,6 +62,7 @@ from providers.replies import (
     named,
     refused,
     unanswered,
+    unix_time,
 )
 from providers.signatures import check_age
 from providers.templates import Template, endpoint
@@ -100,6 +101,8 @@ _MEANINGS = {
 }
 # Texts where there is no type, as of 2026-08: an account without balance is locked, with 403.
 _LOCKED = ("exhausted balance", "user is locked")
+# Requests in one page of the history. They may hold their pictures, and an answer of megabytes is not read.
+_PAGE, _PAGE_WITH_PICTURES = 100, 8
 # Statuses of a result that speak of our question and not of the request's end.
 _ABOUT_THE_QUESTION = (401, 403, 404, 408, 429)
 
@@ -111,10 +114,7 @@ class FalQueue(Adapter):
     lists_only_ended = True
 
     def submit(self, account: Account, request: GenerationRequest) -> HttpCall:
-        template = _TEMPLATE.with_options(request.options)
-        body = template.input(request)
-        if request.image:
-            body[template.image_field] = picture(request.image)
+        body = _TEMPLATE.with_options(request.options).input(request)
         url = address(account.base_url, *_parts(request.model))
         if request.callback_url:
             url += "?" + urlencode({"fal_webhook": request.callback_url})
@@ -127,7 +127,8 @@ class FalQueue(Adapter):
                 raise UnexpectedReply("the answer to a submit is no JSON object")
             return Accepted(job_id(body.get("request_id")), links=_links(body))
         error = _error(answer, body)
-        return refused(answer, error, _meaning(error))
+        locked = any(words in error.message.lower() for words in _LOCKED)
+        return refused(answer, error, Code.QUOTA_EXCEEDED if locked else _meaning(error))
 
     def poll(self, account: Account, job: Job) -> HttpCall:
         return HttpCall("GET", _link(account, job, "status"), secret_headers=_key(account))
@@ -135,8 +136,7 @@ class FalQueue(Adapter):
     def read_poll(self, account: Account, job: Job, answer: HttpAnswer) -> PollAnswer:
         body = json_object(answer.body)
         if not is_success(answer):
-            error = _error(answer, body)
-            return unanswered(answer, error, _meaning(error))
+            return unanswered(answer, _error(answer, body))
         if body is None:
             raise UnexpectedReply("the answer to a poll is no JSON object")
         match body.get("status"):
@@ -156,10 +156,8 @@ class FalQueue(Adapter):
             return _finished(body)
         error = _error(answer, body)
         code = _meaning(error)
-        # The model's own refusal has a type or a body; without one it is the gateway that speaks.
-        about_us = answer.status in _ABOUT_THE_QUESTION and code is None
-        if about_us or body is None or (answer.status >= 500 and not error.code):
-            return unanswered(answer, error, code)
+        if code is None and not _is_the_models_word(answer, error):
+            return unanswered(answer, error)
         plain = Code.SERVER_ERROR if answer.status >= 500 else Code.VALIDATION_ERROR
         told = failure(code or plain, error, answer)
         return Failed(replace(told, retry_after=None, provider_code=error.code))
@@ -168,14 +166,17 @@ class FalQueue(Adapter):
         """Whoever has the address may fetch it: no key goes there."""
         return HttpCall("GET", output["url"])
 
+    def image_size(self, request: GenerationRequest) -> tuple[int, int] | None:
+        return _TEMPLATE.with_options(request.options).frame(request)
+
     def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall | None:
         if not account.api_url:
             return None
         query = {
             "endpoint_id": endpoint(search.model),
-            "start": search.since.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "start": iso_time(search.since),
             "expand": "payloads",
-            "limit": "100",
+            "limit": str(_PAGE_WITH_PICTURES if "image" in search.model else _PAGE),
         }
         if page:
             query["cursor"] = page
@@ -194,9 +195,7 @@ class FalQueue(Adapter):
 
     def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
         template = _TEMPLATE.with_options(request.options)
-        sent = json.loads(job.facts["input"])
-        sent.pop(template.image_field, None)
-        return bool(sent == template.input(request))
+        return template.is_of(request, json.loads(job.facts["input"]))
 
     def cancel(self, account: Account, job: Job) -> HttpCall:
         return HttpCall("PUT", _link(account, job, "cancel"), secret_headers=_key(account))
@@ -268,9 +267,8 @@ def _links(body: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _link(account: Account, job: Job, name: str) -> str:
-    """As the answer to the submit said, if that is where our key may go; else as fal's own client makes it."""
-    told = job.links.get(name, "")
-    if is_same_origin(told, account.base_url):
+    """As the answer to the submit said, if it leads to the account's own; else as fal's own client makes it."""
+    if told := link_below(account.base_url, job.links.get(name, "")):
         return told
     parts = _parts(job.model)
     app = parts[:3] if parts[0] in _NAMESPACES else parts[:2]
@@ -293,9 +291,15 @@ def _error(answer: HttpAnswer, body: Mapping[str, Any] | None) -> ErrorBody:
 
 
 def _meaning(error: ErrorBody) -> Code | None:
-    if any(words in error.message.lower() for words in _LOCKED):
-        return Code.QUOTA_EXCEEDED
     return named(error) or _MEANINGS.get(error.code)
+
+
+def _is_the_models_word(answer: HttpAnswer, error: ErrorBody) -> bool:
+    """Whether a result is how the request ended. A bare error is the gateway's, and says nothing of a paid video."""
+    if answer.status >= 500:
+        return bool(error.code)
+    about_us = answer.status in _ABOUT_THE_QUESTION or answer.status < 400
+    return not about_us and bool(error.message)
 
 
 def _finished(result: Mapping[str, Any] | None) -> PollOutcome:
@@ -309,18 +313,11 @@ def _finished(result: Mapping[str, Any] | None) -> PollOutcome:
 
 def _seen(item: object) -> SeenJob:
     match item:
-        case {"request_id": str(found), "sent_at": str(sent_at)}:
-            given = item.get("json_input")
+        case {"request_id": str(found), "sent_at": str(sent_at), **more}:
+            given = more.get("json_input")
             told = given if isinstance(given, dict) else {}
-            return SeenJob(found, _unix(sent_at), {"input": json.dumps(told)})
+            return SeenJob(found, unix_time(sent_at), {"input": json.dumps(told)})
     raise UnexpectedReply("an item of the history has no id or no time")
-
-
-def _unix(time: str) -> float:
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except ValueError:
-        raise UnexpectedReply("an item of the history has no time that can be read") from None
 
 
 def _check_signature(jwks: str, signature: str, signed: bytes) -> None:

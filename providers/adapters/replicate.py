@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -41,7 +41,7 @@ from providers.base import (
     Unverified,
     Working,
 )
-from providers.calls import address, bearer, is_same_origin, picture
+from providers.calls import address, bearer, is_same_origin, iso_time
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
 from providers.replies import (
@@ -53,6 +53,7 @@ from providers.replies import (
     json_object,
     refused,
     unanswered,
+    unix_time,
 )
 from providers.signatures import check_standard_webhook
 from providers.templates import Template, endpoint
@@ -72,10 +73,7 @@ class Replicate(Adapter):
     image_inputs = (ImageInput.INLINE, ImageInput.URL)
 
     def submit(self, account: Account, request: GenerationRequest) -> HttpCall:
-        template = _TEMPLATE.with_options(request.options)
-        given = template.input(request)
-        if request.image:
-            given[template.image_field] = picture(request.image)
+        given = _TEMPLATE.with_options(request.options).input(request)
         body: dict[str, Any] = {"input": given}
         if request.callback_url:
             body |= {"webhook": request.callback_url, "webhook_events_filter": ["completed"]}
@@ -118,9 +116,12 @@ class Replicate(Adapter):
         ours = is_same_origin(url, account.base_url)
         return HttpCall("GET", url, secret_headers=bearer(account) if ours else {})
 
+    def image_size(self, request: GenerationRequest) -> tuple[int, int] | None:
+        return _TEMPLATE.with_options(request.options).frame(request)
+
     def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall:
         """`page` is the query of the address that the page before gives for the next."""
-        since = search.since.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        since = iso_time(search.since)
         query = page or urlencode({"created_after": since})
         url = f"{address(account.base_url, 'predictions')}?{query}"
         return HttpCall("GET", url, secret_headers=bearer(account))
@@ -136,11 +137,9 @@ class Replicate(Adapter):
 
     def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
         template = _TEMPLATE.with_options(request.options)
-        sent = json.loads(job.facts["input"])
-        sent.pop(template.image_field, None)
         name, _, version = endpoint(request.model).partition(":")
         asked = job.facts["version"] == version if version else job.facts["model"] == name
-        return bool(asked and sent == template.input(request))
+        return asked and template.is_of(request, json.loads(job.facts["input"]))
 
     def cancel(self, account: Account, job: Job) -> HttpCall:
         url = address(account.base_url, "predictions", job.id, "cancel")
@@ -237,22 +236,15 @@ def _failure(prediction: Mapping[str, Any]) -> Failure:
 
 def _seen(listed: object) -> SeenJob:
     match listed:
-        case {"id": str(prediction), "created_at": str(created_at)}:
-            given = listed.get("input")
+        case {"id": str(prediction), "created_at": str(created_at), **more}:
+            given = more.get("input")
             facts = {
                 "input": json.dumps(given if isinstance(given, dict) else {}),
-                "model": str(listed.get("model")),
-                "version": str(listed.get("version")),
+                "model": str(more.get("model")),
+                "version": str(more.get("version")),
             }
-            return SeenJob(prediction, _unix(created_at), facts)
+            return SeenJob(prediction, unix_time(created_at), facts)
     raise UnexpectedReply("a prediction in the list has no id or no time")
-
-
-def _unix(time: str) -> float:
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except ValueError:
-        raise UnexpectedReply("a prediction has no time that can be read") from None
 
 
 def _query(next_page: object) -> str | None:
