@@ -7,7 +7,7 @@ nothing, and leaves all else to a person. Its callbacks are not signed and want 
 answered, so it is given no address for them.
 
 A model's `options`:
-- `resolution`, default "768P", and `pro_resolution` for pro shots: "480P", "768P", "2K"
+- `resolution`, default "768P": "768P" or "2K"; MiniMax-H3-Max has "480P" and "768P"
 - `aigc_watermark`: true or false
 """
 
@@ -39,7 +39,7 @@ from providers.base import (
     Standing,
     SubmitOutcome,
 )
-from providers.calls import address, bearer, frame, label, option
+from providers.calls import address, bearer, frame, option, vendors_name
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.replies import (
     ErrorBody,
@@ -116,7 +116,7 @@ class MiniMax(Adapter):
 
     def image_size(self, request: GenerationRequest) -> tuple[int, int] | None:
         """With a first frame the video takes the frame's aspect, whatever is asked for."""
-        return frame(request, label(request, _RESOLUTION))
+        return frame(request, _RESOLUTION)
 
     def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall:
         url = address(account.base_url, "v2", "query", "video_generation")
@@ -134,7 +134,7 @@ class MiniMax(Adapter):
 
     def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
         """Rather one too many: what is compared is what a task surely tells as it was asked for."""
-        if job.facts["model"].lower() not in ("", request.model.lower()):
+        if job.facts["model"].lower() not in ("", vendors_name(request.model).lower()):
             return False
         return job.facts["duration"] in ("", str(request.seconds))
 

@@ -5,7 +5,7 @@ Facts: the wheel openrouter 1.3.84 (`video_generation.py`, `components/videogene
 no idempotency key, so a lost answer is a person's to decide; `session_id` finds the job in its activity log.
 
 A model's `options`:
-- `resolution`, default "720p", and `pro_resolution` for pro shots: labels of its `supported_resolutions`
+- `resolution`, default "720p": one of the labels in its `supported_resolutions`
 - `generate_audio`: true or false; without it the model does as it likes
 - `provider`: an object, passed on as it is
 """
@@ -46,6 +46,7 @@ from providers.calls import (
     option,
     picture,
     ratio,
+    vendors_name,
 )
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
@@ -63,6 +64,20 @@ from providers.replies import (
 )
 
 _RESOLUTION = "720p"
+# A failed job has a text and no code; its makers' own words come through. As of 2026-10.
+_TEXTS = {
+    Code.CONTENT_POLICY: (
+        "sensitive",
+        "moderat",
+        "content policy",
+        "content filter",
+        "usage guidelines",
+        "flagged",
+        "违反",
+    ),
+    Code.TIMEOUT: ("timed out", "timeout"),
+    Code.SERVER_ERROR: ("internal", "server error", "unavailable", "overloaded"),
+}
 # A notice older than this is somebody's recording of one.
 _TOLERANCE_SECONDS = 300
 _SIGNATURE = re.compile(r"t=([0-9]{1,12}),\s*v1=([0-9a-f]{64})")
@@ -75,7 +90,7 @@ class OpenRouter(Adapter):
 
     def submit(self, account: Account, request: GenerationRequest) -> HttpCall:
         body: dict[str, Any] = {
-            "model": request.model,
+            "model": vendors_name(request.model),
             "prompt": request.prompt,
             "duration": request.seconds,
             "resolution": label(request, _RESOLUTION),
@@ -122,7 +137,8 @@ class OpenRouter(Adapter):
             case "completed":
                 return _finished(account, body)
             case "failed":
-                return Failed(told_failure(error_body(body)))
+                error = error_body(body)
+                return Failed(told_failure(error, _said(error.message)))
             case "cancelled":
                 return Failed(Failure(Code.CANCELED, "The job was canceled at the provider."))
             case "expired":
@@ -138,7 +154,7 @@ class OpenRouter(Adapter):
 
     def image_size(self, request: GenerationRequest) -> tuple[int, int] | None:
         """So that the picture has the aspect that is asked for."""
-        return frame(request, label(request, _RESOLUTION))
+        return frame(request, _RESOLUTION)
 
     def read_notice(
         self, secret: str, headers: Mapping[str, str], body: bytes, now: datetime
@@ -188,6 +204,13 @@ def _first(urls: object) -> str:
         case [str(url), *_]:
             return url
     return ""
+
+
+def _said(message: str) -> Code | None:
+    text = message.lower()
+    return next(
+        (code for code, words in _TEXTS.items() if any(word in text for word in words)), None
+    )
 
 
 def _meaning(answer: HttpAnswer, body: Mapping[str, Any] | None) -> Code | None:
