@@ -8,7 +8,8 @@ The catalogue says how, in the `options` of a provider model:
 | `duration` | how the length is written, `{}` being the seconds: `"{}"` is "8", `"{}s"` is "8s" | a number |
 | `ratio_field` | the field of the shape; null: the model takes none | the adapter's |
 | `ratios` | what stands there: `{"horizontal": "1280:720", "vertical": "720:1280"}` | 16:9, 9:16 |
-| `inputs` | fields that are always sent, such as `{"resolution": "720p"}` | none |
+| `resolution` | the label of how fine the picture is: "720p" | the model's own |
+| `inputs` | more fields that are always sent: `{"generate_audio": true}` | none |
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +17,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from providers.base import GenerationRequest
-from providers.calls import frame, picture
+from providers.calls import picture
 
 _RATIOS = {"horizontal": "16:9", "vertical": "9:16"}
 _PLACE = "{}"
-_USUAL = "720p"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,7 @@ class Template:
     ratio_field: str | None = "aspect_ratio"
     duration: str | None = None
     ratios: Mapping[str, str] = field(default_factory=lambda: _RATIOS)
+    resolution: str | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def with_options(self, options: Mapping[str, Any]) -> "Template":
@@ -52,25 +53,18 @@ class Template:
         shown = {name: value for name, value in given.items() if name != self.image_field}
         return shown == self._without_picture(request)
 
-    def frame(self, request: GenerationRequest) -> tuple[int, int] | None:
-        """Width and height of what will be made: what starts from a picture may keep that one's shape."""
-        return frame(request, str(self.inputs.get("resolution", _USUAL)))
-
     def _without_picture(self, request: GenerationRequest) -> dict[str, Any]:
         made = dict(self.inputs)
         made[self.prompt_field] = request.prompt
         made[self.duration_field] = self._length(request.seconds)
         if self.ratio_field:
             made[self.ratio_field] = self.ratios[request.resolution]
+        if self.resolution:
+            made["resolution"] = self.resolution
         return made
 
     def _length(self, seconds: int) -> int | str:
         return seconds if self.duration is None else self.duration.replace(_PLACE, str(seconds))
-
-
-def endpoint(model: str) -> str:
-    """What the provider calls it. `maker/model#1080p` is `maker/model` with options and a price of its own."""
-    return model.partition("#")[0]
 
 
 def _check(options: Mapping[str, Any]) -> None:
@@ -96,5 +90,6 @@ _KINDS: Mapping[str, Callable[[object], bool]] = {
     "duration": lambda value: isinstance(value, str) and _PLACE in value,
     "ratio_field": lambda value: value is None or _is_name(value),
     "ratios": _is_ratios,
+    "resolution": _is_name,
     "inputs": lambda value: isinstance(value, dict),
 }

@@ -167,6 +167,9 @@ class Task(models.Model):
     crashes = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Workers that died over it since it last got on."
     )
+    alone = models.BooleanField(
+        default=False, db_default=False, help_text="It was claimed alone, being suspected."
+    )
     failed_providers = models.JSONField(default=list, help_text="Not asked again until a retry.")
     provider_id = models.CharField(max_length=64, blank=True)
     provider_model_id = models.CharField(max_length=255, blank=True)
@@ -234,6 +237,7 @@ class Task(models.Model):
                 fields=["reuse_of"], condition=Q(reuse_of__isnull=False), name="task_reuse_of"
             ),
             models.Index(fields=["segment_uuid"], name="task_segment"),
+            models.Index(fields=["step"], condition=Q(crashes__gt=0), name="task_suspected"),
             # What an operator looks for among a million: few rows, so small indexes.
             models.Index(
                 fields=["error_code", "-id"], condition=~Q(error_code=""), name="task_errors"
@@ -335,6 +339,33 @@ class Attempt(models.Model):
     @property
     def job(self) -> Job:
         return Job(self.provider_job_id or "", self.provider_model_id, self.links)
+
+
+class Notice(models.Model):
+    """A verified webhook of a provider. It says that there is something to ask; the answer to a poll says what."""
+
+    provider_id = models.CharField(max_length=64)
+    event_id = models.CharField(max_length=255, help_text="The same in every delivery.")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="notices")
+    job_id = models.CharField(max_length=512)
+    received_at = models.DateTimeField(db_index=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["received_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event_id", "provider_id"], name="a_notice_is_taken_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["received_at"], condition=Q(handled_at__isnull=True), name="notice_open"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id} {self.event_id}"
 
 
 class VideoFile(models.Model):

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from cineflow.api import idempotency
 from cineflow.core.faults import fault
 from providers import client_events
+from runs import notices, start_images
 from runs.models import Heartbeat
 from runs.sweep import Sweep
 
@@ -45,6 +46,8 @@ def housekeeping() -> None:
     Heartbeat.objects.filter(at__lt=now - timedelta(days=1)).delete()
     client_events.prune(now=now)
     idempotency.prune(now=now)
+    notices.prune(now=now)
+    start_images.forget_fetched()
     for leftover in (Path(settings.DATA_DIR) / "tmp").glob("*.part"):
         with suppress(FileNotFoundError):  # its download may end in this moment
             if time.time() - leftover.stat().st_mtime > 86_400:
@@ -81,6 +84,7 @@ def _connection() -> Connection:
         "socket_connect_timeout": 0.5,
         "retry_on_timeout": False,
         "max_connections": 2,
+        "max_retries": 0,  # without it kombu tries three times, and sleeps in between
     }
     connection: Connection = current_app.connection_for_write(transport_options=short)
     return connection
@@ -89,7 +93,7 @@ def _connection() -> Connection:
 def broker_answers() -> bool:
     try:
         with _connection() as connection:
-            connection.ensure_connection(max_retries=1, timeout=1)
+            connection.ensure_connection(max_retries=0)
             # Redis's channel has a client; the stubs know what all channels have.
             connection.default_channel.client.ping()  # type: ignore[attr-defined]
     except (OperationalError, RedisError, OSError) as error:

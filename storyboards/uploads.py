@@ -37,7 +37,7 @@ _BROKEN = (
 def save(file: "UploadedFile[Any]") -> str:
     """Stores an image under a name that nobody can guess; returns that name."""
     raw = file.read()
-    name = f"{secrets.token_hex(20)}.{_extension(raw)}"
+    name = f"{secrets.token_hex(20)}.{extension(raw)}"
     write_atomically(_folder() / name, [raw])
     return name
 
@@ -58,8 +58,11 @@ def _folder() -> Path:
     return Path(settings.DATA_DIR) / "uploads"
 
 
-def _extension(raw: bytes) -> str:
-    """That of the format which the bytes have. The sender's name and content type say nothing."""
+def extension(raw: bytes) -> str:
+    """That of the format which the bytes have. The sender's name and content type say nothing.
+
+    Raises `Invalid` for anything but a sound, still picture of bearable size.
+    """
     try:
         with _open(raw) as image:
             _check(image)

@@ -47,7 +47,7 @@ from providers.base import (
     Unverified,
     Working,
 )
-from providers.calls import address, is_same_origin, iso_time, link_below
+from providers.calls import address, frame, is_same_origin, iso_time, link_below, vendors_name
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
 from providers.replies import (
@@ -65,8 +65,9 @@ from providers.replies import (
     unix_time,
 )
 from providers.signatures import check_age
-from providers.templates import Template, endpoint
+from providers.templates import Template
 
+_RESOLUTION = "720p"
 _TEMPLATE = Template(image_field="image_url")
 _LINKS = {"status": "status_url", "response": "response_url", "cancel": "cancel_url"}
 _LONGEST_LINK = 2048
@@ -167,13 +168,14 @@ class FalQueue(Adapter):
         return HttpCall("GET", output["url"])
 
     def image_size(self, request: GenerationRequest) -> tuple[int, int] | None:
-        return _TEMPLATE.with_options(request.options).frame(request)
+        """What starts from a picture may keep its shape, so it gets that of the shot."""
+        return frame(request, _RESOLUTION)
 
     def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall | None:
         if not account.api_url:
             return None
         query = {
-            "endpoint_id": endpoint(search.model),
+            "endpoint_id": vendors_name(search.model),
             "start": iso_time(search.since),
             "expand": "payloads",
             "limit": str(_PAGE_WITH_PICTURES if "image" in search.model else _PAGE),
@@ -250,7 +252,7 @@ class FalQueue(Adapter):
 
 
 def _parts(model: str) -> list[str]:
-    return endpoint(model).split("/")
+    return vendors_name(model).split("/")
 
 
 def _key(account: Account) -> dict[str, str]:

@@ -41,7 +41,7 @@ from providers.base import (
     Unverified,
     Working,
 )
-from providers.calls import address, bearer, is_same_origin, iso_time
+from providers.calls import address, bearer, frame, is_same_origin, iso_time, vendors_name
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
 from providers.replies import (
@@ -56,8 +56,9 @@ from providers.replies import (
     unix_time,
 )
 from providers.signatures import check_standard_webhook
-from providers.templates import Template, endpoint
+from providers.templates import Template
 
+_RESOLUTION = "720p"
 _TEMPLATE = Template(image_field="image")
 _ERASED = "The prediction's files are erased, as Replicate does an hour after its end."
 # How a prediction's error names its kind: four digits are Replicate's own, three a model's.
@@ -77,7 +78,7 @@ class Replicate(Adapter):
         body: dict[str, Any] = {"input": given}
         if request.callback_url:
             body |= {"webhook": request.callback_url, "webhook_events_filter": ["completed"]}
-        name, _, version = endpoint(request.model).partition(":")
+        name, _, version = vendors_name(request.model).partition(":")
         if version:
             path = ["predictions"]
             body["version"] = version
@@ -117,7 +118,8 @@ class Replicate(Adapter):
         return HttpCall("GET", url, secret_headers=bearer(account) if ours else {})
 
     def image_size(self, request: GenerationRequest) -> tuple[int, int] | None:
-        return _TEMPLATE.with_options(request.options).frame(request)
+        """What starts from a picture may keep its shape, so it gets that of the shot."""
+        return frame(request, _RESOLUTION)
 
     def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall:
         """`page` is the query of the address that the page before gives for the next."""
@@ -137,7 +139,7 @@ class Replicate(Adapter):
 
     def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
         template = _TEMPLATE.with_options(request.options)
-        name, _, version = endpoint(request.model).partition(":")
+        name, _, version = vendors_name(request.model).partition(":")
         asked = job.facts["version"] == version if version else job.facts["model"] == name
         return asked and template.is_of(request, json.loads(job.facts["input"]))
 
