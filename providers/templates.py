@@ -13,7 +13,7 @@ The catalogue says how, in the `options` of a provider model:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from providers.base import GenerationRequest
@@ -39,8 +39,7 @@ class Template:
     def with_options(self, options: Mapping[str, Any]) -> "Template":
         """Raises ValueError for what is no option, or none of its kind."""
         _check(options)
-        known = {each.name: getattr(self, each.name) for each in fields(self)}
-        return Template(**{**known, **options})
+        return replace(self, **options)
 
     def input(self, request: GenerationRequest) -> dict[str, Any]:
         made = self._without_picture(request)
