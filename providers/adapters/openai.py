@@ -7,6 +7,7 @@ idempotency key; a server that does honour the one we send is marked so in the c
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -28,12 +29,14 @@ from providers.base import (
     LookUpOutcome,
     NoAnswer,
     NotCanceled,
+    Notice,
     PollOutcome,
     Rejected,
     Search,
     SeenJob,
     StartImage,
     SubmitOutcome,
+    Unverified,
     Working,
 )
 from providers.errors import Code, Failure, UnexpectedReply
@@ -49,6 +52,7 @@ from providers.replies import (
     percent,
     retry_after,
 )
+from providers.signatures import check_standard_webhook
 
 _SIZES = {"horizontal": (1280, 720), "vertical": (720, 1280)}
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
@@ -149,6 +153,16 @@ class OpenAIVideos(Adapter):
         body = json_object(answer.body)
         ended = body is not None and body.get("status") in ("cancelled", "canceled")
         return Canceled() if _is_success(answer) and ended else NotCanceled()
+
+    def read_notice(
+        self, secret: str, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notice:
+        """`{"type": "video.completed" or "video.failed", "data": {"id"}}`, of a project's webhook."""
+        event_id = check_standard_webhook(secret, headers, body, now)
+        match json_object(body):
+            case {"data": {"id": str(video)}}:
+                return Notice(video, event_id)
+        raise Unverified("the notice names no video")
 
     def image_size(self, request: GenerationRequest) -> tuple[int, int]:
         """Any other size is refused; a pro model takes this one as well."""
