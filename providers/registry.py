@@ -11,9 +11,11 @@ from django.conf import settings
 
 from providers.adapters.ark import Ark
 from providers.adapters.minimax import MiniMax
+from providers.adapters.fal import FalQueue
 from providers.adapters.openai import OpenAIVideos
 from providers.adapters.openrouter import OpenRouter
 from providers.adapters.preview import Preview
+from providers.adapters.replicate import Replicate
 from providers.base import Account, Adapter
 
 LOCAL = "preview"
@@ -21,8 +23,10 @@ LOCAL = "preview"
 # By dialect; a provider speaks the one of its own name unless its settings name another.
 _ADAPTERS: Mapping[str, Adapter] = {
     LOCAL: Preview(),
+    "fal": FalQueue(),
     "openai": OpenAIVideos(),
     "openrouter": OpenRouter(),
+    "replicate": Replicate(),
     "ark": Ark(),
     "minimax": MiniMax(),
 }
