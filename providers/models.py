@@ -86,6 +86,7 @@ class Pro(models.TextChoices):
     NEVER = "never", "takes no pro segments"
     ALWAYS = "always", "is a pro model"
     ON_REQUEST = "on_request", "is told per request"
+    ONLY = "only", "is for pro segments alone"
 
 
 class ProviderModel(models.Model):

@@ -29,6 +29,7 @@ class Candidate:
     image: bool = True
     needs_image: bool = False
     pro: str = "never"  # "never", "always" or "on_request"
+    pro: str = "never"  # "never", "always", "on_request" or "only"
     supports_pro: bool = True
     price_per_second: Decimal | None = None  # US dollars
     latency_p50: float | None = None  # seconds, measured
@@ -153,6 +154,8 @@ def _misfit(
         return "needs a start image"
     if shot.is_pro and (candidate.pro == "never" or not candidate.supports_pro):
         return "takes no pro segments"
+    if candidate.pro == "only" and not shot.is_pro:
+        return "is for pro segments alone"
     if failed and (candidate.provider_id, candidate.provider_model_id) in failed:
         return "failed before for this task"
     return ""

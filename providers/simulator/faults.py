@@ -35,7 +35,9 @@ FAULTS: Mapping[str, frozenset[str]] = {
 # What only some dialects have; the others refuse it.
 PARTICULAR: Mapping[str, frozenset[str]] = {
     "submit": frozenset({"no_channel", "duplicate_id", "in_body_error"}),
-    "poll": frozenset({"no_output", "in_body_error", "result_refused", "result_error"}),
+    "poll": frozenset(
+        {"no_output", "signed_only", "in_body_error", "result_refused", "result_error"}
+    ),
 }
 _PROGRESS = {"none", "text", "backwards"}
 _NEEDS_SECONDS = {"hang", "slow", "429_ms", "429_date"}

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from providers.simulator import control, files, openai
+from providers.simulator import ark, control, files, minimax, openai, openrouter
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
 
@@ -17,6 +17,9 @@ _PARTS = (
     control,
     files,
     openai,
+    openrouter,
+    ark,
+    minimax,
 )
 
 # A scripted hang must not hold up the end of a test.
