@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from providers.adapters.ark import Ark
-from providers.adapters.minimax import MiniMax
 from providers.adapters.fal import FalQueue
+from providers.adapters.minimax import MiniMax
 from providers.adapters.openai import OpenAIVideos
 from providers.adapters.openrouter import OpenRouter
 from providers.adapters.preview import Preview

@@ -28,7 +28,6 @@ class Candidate:
     resolutions: Sequence[str] = ()
     image: bool = True
     needs_image: bool = False
-    pro: str = "never"  # "never", "always" or "on_request"
     pro: str = "never"  # "never", "always", "on_request" or "only"
     supports_pro: bool = True
     price_per_second: Decimal | None = None  # US dollars

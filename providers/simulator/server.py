@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from providers.simulator import ark, control, files, minimax, openai, openrouter
+from providers.simulator import ark, control, fal, files, minimax, openai, openrouter, replicate
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
+from providers.simulator.webhooks import OUTBOX, Outbox
 
 # Whoever has a PREFIX and a build_app(). A longer prefix comes before the one it begins with.
 _PARTS = (
@@ -20,6 +21,8 @@ _PARTS = (
     openrouter,
     ark,
     minimax,
+    fal,
+    replicate,
 )
 
 # A scripted hang must not hold up the end of a test.
@@ -29,6 +32,8 @@ _GRACE = 0.5
 def build_app(engine: Engine) -> web.Application:
     app = web.Application(middlewares=[_record_posts])
     app[ENGINE] = engine
+    app[OUTBOX] = Outbox()
+    app.on_shutdown.append(app[OUTBOX].close)
     for part in _PARTS:
         app.add_subapp(part.PREFIX, part.build_app())
     return app
