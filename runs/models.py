@@ -54,8 +54,18 @@ class Phase(models.TextChoices):
     CANCELED = "canceled"
 
 
+WAITING_STEPS = (Step.CHECK, Step.REUSE, Step.SUBMIT)
 LIVE = (Phase.SENDING, Phase.ACCEPTED, Phase.AMBIGUOUS, Phase.DOWNLOADING)
 IN_FLIGHT = (Phase.SENDING, Phase.ACCEPTED, Phase.AMBIGUOUS)
+WITH_A_JOB = (Phase.ACCEPTED, Phase.DOWNLOADING, Phase.DONE)
+OVER = (
+    Phase.DONE,
+    Phase.REJECTED,
+    Phase.ABSENT,
+    Phase.ABANDONED,
+    Phase.FAILED,
+    Phase.CANCELED,
+)
 
 
 class Run(models.Model):
@@ -119,6 +129,12 @@ class Run(models.Model):
                     + models.F("canceled")
                 ),
                 name="run_counts_add_up",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=ENDED, queued=0, running=0, finished_at__isnull=False)
+                | Q(status__in=ACTIVE, finished_at__isnull=True)
+                & (Q(queued__gt=0) | Q(running__gt=0)),
+                name="run_ends_with_its_last_task",
             ),
         ]
 
@@ -212,6 +228,26 @@ class Task(models.Model):
                 condition=Q(status__in=ACTIVE) & ~Q(step="") & Q(due_at__isnull=False)
                 | Q(status__in=ENDED, step="", due_at__isnull=True),
                 name="only_active_tasks_are_due",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=Status.QUEUED, step__in=WAITING_STEPS)
+                | Q(status=Status.RUNNING) & ~Q(step__in=WAITING_STEPS)
+                | Q(status__in=ENDED),
+                name="step_fits_the_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=ACTIVE, finished_at__isnull=True)
+                | Q(status__in=ENDED, finished_at__isnull=False, lease_until__isnull=True),
+                name="ended_tasks_have_an_end_and_no_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=(*ACTIVE, Status.COMPLETED), error_code="")
+                | Q(status__in=(Status.FAILED, Status.DOWNLOAD_FAILED, Status.CANCELED))
+                & ~Q(error_code=""),
+                name="who_ends_without_a_take_says_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(tries__lte=models.F("attempt_count")), name="a_try_is_an_attempt"
             ),
             models.CheckConstraint(
                 condition=Q(status=Status.FAILED) | Q(possibly_billed=False),
@@ -315,6 +351,29 @@ class Attempt(models.Model):
                 condition=Q(provider_job_id__isnull=False),
                 name="a_job_belongs_to_one_attempt",
             ),
+            models.CheckConstraint(condition=Q(number__gte=1), name="attempts_count_from_one"),
+            models.CheckConstraint(
+                condition=Q(provider_job_id__isnull=False, accepted_at__isnull=False)
+                | Q(provider_job_id__isnull=True, accepted_at__isnull=True)
+                & ~Q(phase__in=WITH_A_JOB),
+                name="accepted_means_a_job",
+            ),
+            models.CheckConstraint(
+                condition=~Q(phase=Phase.ACCEPTED) | Q(deadline_at__isnull=False),
+                name="no_job_is_waited_for_for_ever",
+            ),
+            models.CheckConstraint(
+                condition=Q(phase__in=IN_FLIGHT, finished_at__isnull=True)
+                | Q(phase=Phase.DOWNLOADING, output__isnull=False)
+                | Q(phase__in=OVER, finished_at__isnull=False),
+                name="attempt_that_is_over_has_an_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(phase=Phase.AMBIGUOUS, possibly_billed=True)
+                | Q(phase=Phase.ABANDONED)
+                | ~Q(phase=Phase.AMBIGUOUS) & Q(possibly_billed=False),
+                name="only_lost_answers_possibly_billed",
+            ),
         ]
         indexes = [
             models.Index(
@@ -374,7 +433,12 @@ class VideoFile(models.Model):
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="files")
     attempt = models.ForeignKey(
-        Attempt, null=True, blank=True, on_delete=models.SET_NULL, related_name="files"
+        Attempt,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="files",
+        db_index=False,
     )
     reused_from = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -391,6 +455,14 @@ class VideoFile(models.Model):
 
     class Meta:
         ordering = ["created_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["attempt"],
+                condition=Q(attempt__isnull=False),
+                name="an_attempt_has_one_file",
+            ),
+            models.CheckConstraint(condition=Q(bytes__gt=0), name="a_take_is_not_empty"),
+        ]
 
     def __str__(self) -> str:
         return self.path
@@ -414,7 +486,8 @@ class Event(models.Model):
     class Meta:
         ordering = ["run", "number"]
         constraints = [
-            models.UniqueConstraint(fields=["run", "number"], name="event_number_is_unique")
+            models.UniqueConstraint(fields=["run", "number"], name="event_number_is_unique"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="events_count_from_one"),
         ]
 
     def __str__(self) -> str:

@@ -3,12 +3,9 @@
 import logging
 import threading
 import time
-from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 from celery import current_app, shared_task
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from kombu import Connection
@@ -18,7 +15,7 @@ from redis.exceptions import RedisError
 from cineflow.api import idempotency
 from cineflow.core.faults import fault
 from providers import client_events
-from runs import notices, start_images
+from runs import leftovers, notices, start_images
 from runs.models import Heartbeat
 from runs.sweep import Sweep
 
@@ -41,17 +38,14 @@ def wake() -> None:
 
 @shared_task(name="runs.tasks.housekeeping")
 def housekeeping() -> None:
-    """What no task waits for: old heartbeats, client events, keys and leftovers of downloads."""
+    """What no task waits for: old heartbeats, client events and keys, and files that a crash has left."""
     now = timezone.now()
     Heartbeat.objects.filter(at__lt=now - timedelta(days=1)).delete()
     client_events.prune(now=now)
     idempotency.prune(now=now)
     notices.prune(now=now)
     start_images.forget_fetched()
-    for leftover in (Path(settings.DATA_DIR) / "tmp").glob("*.part"):
-        with suppress(FileNotFoundError):  # its download may end in this moment
-            if time.time() - leftover.stat().st_mtime > 86_400:
-                leftover.unlink()
+    leftovers.sweep(time.time())
 
 
 def hint() -> None:

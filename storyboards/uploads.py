@@ -1,8 +1,10 @@
 """Start images: what people send to be the first frame of a shot, and where it lies afterwards."""
 
+import os
 import re
 import secrets
 import struct
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,23 @@ def find(name: str) -> Path | None:
         return None
     path = _folder() / name
     return path if path.is_file() else None
+
+
+def stored() -> Iterator[Path]:
+    """All uploads. A name is of another shape while its file is being written."""
+    return (path for path in _folder().glob("*") if _NAME.fullmatch(path.name))
+
+
+def hold(name: str) -> bool:
+    """Whether there is such an upload; if so, it counts as used from now on, and is not swept for a day."""
+    path = find(name)
+    if path is None:
+        return False
+    try:
+        os.utime(path)
+    except FileNotFoundError:  # swept in this very moment
+        return False
+    return True
 
 
 def remove(name: str) -> None:

@@ -29,7 +29,7 @@ class Armed:
     action: Action = "kill"
     dice: random.Random = field(default_factory=random.Random)
 
-    def hit(self, name: str, prompt: str) -> None:
+    def hit(self, name: str, prompt: str = "") -> None:
         if name != self.name or self.text not in prompt or self.dice.random() >= self.probability:
             return
         if self.action == "raise":
@@ -52,6 +52,15 @@ def parse(text: str) -> Armed | None:
 
 
 _armed = parse(os.environ.get("CINEFLOW_FAULT", ""))
+
+
+def _draw_anew() -> None:
+    """Else each worker of a web server would meet what the one before it, from the same parent, has met."""
+    if _armed is not None:
+        _armed.dice.seed(f"{_armed.seed} {os.getpid()}")
+
+
+os.register_at_fork(after_in_child=_draw_anew)
 
 
 def arm(text: str) -> None:

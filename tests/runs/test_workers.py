@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from providers.models import Provider, Recovery
-from runs import launch
+from runs import invariants, launch
 from runs.models import ACTIVE, Attempt, Event, Phase, Run, Status, Task
 from tests.processes import Worker, wait_for, workers
 from tests.providers.simulated import Simulator, simulator
@@ -46,6 +46,11 @@ def has_ended(run: Run) -> bool:
     return run.status not in ACTIVE
 
 
+def assert_nothing_is_broken() -> None:
+    found = invariants.check(invariants.Options(now=timezone.now(), hashes=True))
+    assert [rows for rows in found.values() if rows] == []
+
+
 def has_created(far_end: Simulator, jobs: int) -> bool:
     return far_end.summary()["created"] >= jobs
 
@@ -70,6 +75,7 @@ def test_four_hundred_jobs_with_fifty_in_flight(start: MakeRun, tmp_path: Path) 
     assert (ledger["posts"], ledger["created"]) == (400, 400)
     assert ledger["max_in_flight"] <= 50
     assert Attempt.objects.filter(phase=Phase.DONE).count() == 400
+    assert_nothing_is_broken()
 
 
 KILLS = 5
@@ -96,6 +102,7 @@ def test_a_worker_killed_five_times_bills_no_job_twice(start: MakeRun, tmp_path:
     caught = Task.objects.filter(run=run, status=Status.FAILED)
     assert {(task.error_code, task.possibly_billed) for task in caught} <= {("unknown_error", True)}
     assert caught.count() == unanswered.count()
+    assert_nothing_is_broken()
     # The first kill only makes suspects, a later one meets one of them at the most, and twice it must be the same.
     assert run.download_failed <= (KILLS - 1) // 2
 
@@ -149,6 +156,7 @@ def test_only_the_submit_that_kills_its_workers_is_set_aside(
     assert (task.full_prompt, task.possibly_billed) == ("poison", False)
     assert Event.objects.filter(task=task, kind="poisoned").count() == 1
     assert far_end.summary()["created"] == 12
+    assert_nothing_is_broken()
 
 
 def test_a_worker_that_is_asked_to_stop_does_so_in_order(start: MakeRun, tmp_path: Path) -> None:
@@ -159,3 +167,4 @@ def test_a_worker_that_is_asked_to_stop_does_so_in_order(start: MakeRun, tmp_pat
     assert Attempt.objects.filter(phase=Phase.SENDING).count() == 0
     run.refresh_from_db()
     assert (run.failed, Attempt.objects.filter(phase=Phase.AMBIGUOUS).count()) == (0, 0)
+    assert_nothing_is_broken()
