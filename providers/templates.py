@@ -21,6 +21,8 @@ from providers.calls import picture
 
 _RATIOS = {"horizontal": "16:9", "vertical": "9:16"}
 _PLACE = "{}"
+# Options of every adapter's models, which the engine heeds.
+_OF_ALL = frozenset({"image_inputs", "max_image_bytes"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +40,9 @@ class Template:
 
     def with_options(self, options: Mapping[str, Any]) -> "Template":
         """Raises ValueError for what is no option, or none of its kind."""
-        _check(options)
-        return replace(self, **options)
+        ours = {name: value for name, value in options.items() if name not in _OF_ALL}
+        _check(ours)
+        return replace(self, **ours)
 
     def input(self, request: GenerationRequest) -> dict[str, Any]:
         made = self._without_picture(request)
