@@ -13,6 +13,7 @@ A model's `options`:
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from providers import tasks
@@ -189,9 +190,8 @@ def _refused_inside(error: ErrorBody) -> Rejected | Ambiguous:
 
 
 def _unanswered(answer: HttpAnswer, error: ErrorBody) -> NoAnswer:
-    if answer.status == 500 and _UNKNOWN_TASK in error.message:
-        answer = HttpAnswer(404, answer.headers, answer.body)
-    return unanswered(answer, error, _REFUSALS.get(error.code))
+    told = unanswered(answer, error, _REFUSALS.get(error.code))
+    return replace(told, gone=told.gone or _UNKNOWN_TASK in error.message)
 
 
 def _failure(error: ErrorBody) -> Failure:
