@@ -89,7 +89,7 @@ class HttpCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: Any = None
-    form: Mapping[str, str] | None = None
+    form: Mapping[str, str] | None = None  # multipart where there are `files`, be it none of them
     files: Mapping[str, tuple[str, bytes, str]] | None = field(
         default=None, repr=False
     )  # field: (name, bytes, type)

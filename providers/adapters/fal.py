@@ -55,12 +55,12 @@ from providers.replies import (
     ErrorBody,
     dollars,
     error_body,
-    failure,
     is_success,
     job_id,
     json_object,
     named,
     refused,
+    told_failure,
     unanswered,
     unix_time,
 )
@@ -76,32 +76,6 @@ _NAMESPACES = ("workflows", "comfy")
 _VENDOR = "https://api.fal.ai"
 _VENDORS_KEYS = "https://rest.fal.ai/.well-known/jwks.json"
 
-# `error_type` and `detail[].type` of fal.ai/docs; what is not here is the input's fault when the status says so.
-_MEANINGS = {
-    "client_cancelled": Code.CANCELED,
-    **dict.fromkeys(
-        (
-            "request_timeout",
-            "startup_timeout",
-            "generation_timeout",
-            "runner_scheduling_failure",
-            "runner_connection_timeout",
-            "runner_disconnected",
-            "runner_connection_refused",
-            "runner_connection_error",
-            "runner_incomplete_response",
-            "runner_server_error",
-            "internal_error",
-            "internal_server_error",
-            "downstream_service_error",
-            "downstream_service_unavailable",
-            "no_media_generated",
-        ),
-        Code.SERVER_ERROR,
-    ),
-}
-# Texts where there is no type, as of 2026-08: an account without balance is locked, with 403.
-_LOCKED = ("exhausted balance", "user is locked")
 # Requests in one page of the history. They may hold their pictures, and an answer of megabytes is not read.
 _PAGE, _PAGE_WITH_PICTURES = 100, 8
 # Statuses of a result that speak of our question and not of the request's end.
@@ -127,9 +101,7 @@ class FalQueue(Adapter):
             if body is None:
                 raise UnexpectedReply("the answer to a submit is no JSON object")
             return Accepted(job_id(body.get("request_id")), links=_links(body))
-        error = _error(answer, body)
-        locked = any(words in error.message.lower() for words in _LOCKED)
-        return refused(answer, error, Code.QUOTA_EXCEEDED if locked else _meaning(error))
+        return refused(answer, _error(answer, body))
 
     def poll(self, account: Account, job: Job) -> HttpCall:
         return HttpCall("GET", _link(account, job, "status"), secret_headers=_key(account))
@@ -156,12 +128,12 @@ class FalQueue(Adapter):
         if is_success(answer):
             return _finished(body)
         error = _error(answer, body)
-        code = _meaning(error)
+        code = named(error)
         if code is None and not _is_the_models_word(answer, error):
             return unanswered(answer, error)
         plain = Code.SERVER_ERROR if answer.status >= 500 else Code.VALIDATION_ERROR
-        told = failure(code or plain, error, answer)
-        return Failed(replace(told, retry_after=None, provider_code=error.code))
+        told = told_failure(error, code or plain)
+        return Failed(replace(told, http_status=answer.status))
 
     def fetch(self, account: Account, job: Job, output: Mapping[str, Any]) -> HttpCall:
         """Whoever has the address may fetch it: no key goes there."""
@@ -290,10 +262,6 @@ def _error(answer: HttpAnswer, body: Mapping[str, Any] | None) -> ErrorBody:
             kind = answer.headers.get("x-fal-error-type", "")
     error = error_body(body)
     return replace(error, code=kind) if kind else error
-
-
-def _meaning(error: ErrorBody) -> Code | None:
-    return named(error) or _MEANINGS.get(error.code)
 
 
 def _is_the_models_word(answer: HttpAnswer, error: ErrorBody) -> bool:

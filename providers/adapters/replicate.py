@@ -52,6 +52,7 @@ from providers.replies import (
     job_id,
     json_object,
     refused,
+    told_failure,
     unanswered,
     unix_time,
 )
@@ -63,8 +64,6 @@ _TEMPLATE = Template(image_field="image")
 _ERASED = "The prediction's files are erased, as Replicate does an hour after its end."
 # How a prediction's error names its kind: four digits are Replicate's own, three a model's.
 _ERROR_CODE = re.compile(r"\bE\d{3,4}\b")
-# What models say, as of 2026-11.
-_SENSITIVE = ("(e005)", "flagged as sensitive", "nsfw content detected")
 _RESETS_IN = re.compile(r"resets in ~?(\d+)\s*s", re.IGNORECASE)
 
 
@@ -94,7 +93,7 @@ class Replicate(Adapter):
                 raise UnexpectedReply("the answer to a submit is no JSON object")
             return Accepted(job_id(body.get("id")))
         error = _error(body)
-        outcome = refused(answer, error, _meaning(error.message))
+        outcome = refused(answer, error)
         told = replace(outcome.failure, retry_after=_wait(outcome.failure, error))
         return replace(outcome, failure=told)
 
@@ -179,11 +178,6 @@ def _error(body: Mapping[str, Any] | None) -> ErrorBody:
     return replace(error_body(body), kind="")
 
 
-def _meaning(text: str) -> Code | None:
-    sensitive = any(words in text.lower() for words in _SENSITIVE)
-    return Code.CONTENT_POLICY if sensitive else None
-
-
 def _wait(told: Failure, error: ErrorBody) -> float | None:
     """A 429 says in words when its limit ends, where no header does."""
     found = _RESETS_IN.search(error.message)
@@ -218,19 +212,13 @@ def _finished(prediction: Mapping[str, Any]) -> PollOutcome:
 
 
 def _failure(prediction: Mapping[str, Any]) -> Failure:
-    told = prediction.get("error")
+    told, given = prediction.get("error"), prediction.get("input")
     text = told if isinstance(told, str) else ""
-    match prediction.get("input"):
-        case {"prompt": str(prompt)}:
-            said = clean(text, prompt)
-        case _:
-            said = clean(text)
     found = _ERROR_CODE.search(text)
-    code = found[0] if found else ""
-    # Its own codes tell of machines that failed; a model's words may mean anything.
-    plain = Code.SERVER_ERROR if len(code) == 5 else Code.UNKNOWN_ERROR
-    words = said or "The provider says that the job failed."
-    return Failure(_meaning(text) or plain, words, provider_code=code)
+    error = ErrorBody(text, found[0] if found else "")
+    # Its own codes, of four digits, tell of machines that failed; a model's words may mean anything.
+    code = Code.SERVER_ERROR if len(error.code) == len("E1001") else None
+    return told_failure(error, code, prompt=given.get("prompt") if isinstance(given, dict) else "")
 
 
 # ---- the list ------------------------------------------------------------------------------------

@@ -8,7 +8,21 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from providers.simulator import ark, control, fal, files, minimax, openai, openrouter, replicate
+from providers.simulator import (
+    ark,
+    azure,
+    control,
+    fal,
+    files,
+    litellm,
+    minimax,
+    newapi,
+    openai,
+    openrouter,
+    replicate,
+    sglang,
+    vllm,
+)
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
 from providers.simulator.webhooks import OUTBOX, Outbox
@@ -18,6 +32,11 @@ _PARTS = (
     control,
     files,
     openai,
+    azure,
+    newapi,
+    sglang,
+    vllm,
+    litellm,
     openrouter,
     ark,
     minimax,

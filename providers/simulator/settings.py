@@ -22,5 +22,3 @@ class Settings(BaseModel):
     """The look-up does not work: every listing answers this status."""
     webhook_secret: str = "whsec_c2ltdWxhdGVkIHNlY3JldA=="  # noqa: S105 - nobody's but the simulator's
     """Signs the notices of those vendors that share one with their clients."""
-    webhook_url: str = ""
-    """Who is told where a vendor registers that once and not with each submit."""

@@ -182,11 +182,12 @@ def routing(decision: Mapping[str, Any] | None) -> SafeString | str:
 
 
 def error(row: Task | Attempt, *, clip: bool = False) -> SafeString | str:
-    """Code, HTTP status and message, as far as there are any."""
-    http_status = f"HTTP {row.http_status}" if isinstance(row, Attempt) and row.http_status else ""
+    """Code, HTTP status, the provider's own code, and message, as far as there are any."""
+    attempt = row if isinstance(row, Attempt) else None
     parts = [
         mono(row.error_code) if row.error_code else "",
-        http_status,
+        f"HTTP {attempt.http_status}" if attempt and attempt.http_status else "",
+        mono(attempt.provider_code) if attempt and attempt.provider_code else "",
         clipped(row.error_msg) if clip and row.error_msg else row.error_msg,
         may_be_billed() if row.possibly_billed else "",
     ]

@@ -225,7 +225,7 @@ def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) ->
     if attempt.phase != Phase.DOWNLOADING:
         values |= {"errors_in_a_row": 0, "crashes": 0}
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
-    known |= {"error_code": "", "error_msg": "", "http_status": None}
+    known |= errors.NONE
     if outcome.cost is not None:
         known |= {"cost": outcome.cost}
     why = f"finished at {attempt.provider_id}"

@@ -50,9 +50,7 @@ def ambiguous(task: Task, attempt: Attempt, failure: Failure, recovery: str, now
     known = {
         "phase": Phase.AMBIGUOUS,
         "possibly_billed": True,
-        "error_code": failure.code,
-        "error_msg": failure.message,
-        "http_status": failure.http_status,
+        **errors.of_attempt(failure),
     }
     plan = {
         Recovery.LOOK_UP: (Step.LOOK_UP, settings.LOOK_UP_DELAYS, "its job is looked for"),
@@ -267,9 +265,7 @@ def adoption(
         "accepted_at": now,
         "deadline_at": now + timedelta(seconds=settings.MAX_POLL_TIME),
         "possibly_billed": False,
-        "error_code": "",
-        "error_msg": "",
-        "http_status": None,
+        **errors.NONE,
     }
     words = f"the job of the lost answer is adopted: {job_id[:80]}"
     return Move(

@@ -161,7 +161,7 @@ RESULTS: dict[str, PollOutcome] = {
     "bad_gateway_html": NoAnswer(Failure(Code.SERVER_ERROR, ITS_OWN_ERROR, 502)),
     "invalid_key": NoAnswer(Failure(Code.UNAUTHORIZED, UNKNOWN_KEY, 401)),
     "account_locked": NoAnswer(
-        Failure(Code.FORBIDDEN, "User is locked. Reason: Exhausted balance.", 403)
+        Failure(Code.QUOTA_EXCEEDED, "User is locked. Reason: Exhausted balance.", 403)
     ),
     "unknown_request": NoAnswer(
         Failure(Code.DEPENDENCY_ERROR, "Request not found", 404), gone=True
