@@ -154,7 +154,6 @@ async def cancel(request: web.Request) -> web.Response:
     if fault and fault.name != "too_late":
         return envelope.bare(request, fault) or _WORDS.error(fault).answer()
     if fault is None:
-        job.notes["began"] = job.status(engine.now()) != "queued"
         engine.cancel(job)
     return web.json_response(_prediction(request, job))
 
@@ -170,7 +169,7 @@ async def list_predictions(request: web.Request) -> web.Response:
     made = [
         job
         for job in engine.jobs.after(None, newest_first=True)
-        if engine.wall(job.created_at) >= since
+        if job.order.model in MODELS and engine.wall(job.created_at) >= since
     ]
     page = [job for job in islice(made, first, first + _PAGE) if engine.shown_in_list(job)]
     more = first + _PAGE < len(made)
@@ -242,8 +241,6 @@ def _status(engine: Engine, job: Job, lie: str) -> str:
         case "unknown_status":
             return "rendering"
     status = job.status(engine.now())
-    if status == "canceled" and not job.notes.get("began"):
-        return "aborted"
     return _STATUS.get(status, status)
 
 
