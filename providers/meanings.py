@@ -84,6 +84,8 @@ CODES: Mapping[str, Meaning] = {
     "downstream_service_error": _THEIRS,
     "downstream_service_unavailable": _THEIRS,
     "no_media_generated": _THEIRS,
+    # Runway; more of its codes are families
+    "internal": _THEIRS,
     # vLLM-Omni
     "enginegenerateerror": _THEIRS,
     "enginedeaderror": _THEIRS,
@@ -92,8 +94,13 @@ CODES: Mapping[str, Meaning] = {
 _FAMILIES: tuple[tuple[str, Meaning], ...] = (
     ("safety.output.", _OUTPUT),
     ("safety.input.", _INPUT),
+    ("safety.", _INPUT),
     ("input_preprocessing.safety.", _INPUT),
+    ("input_preprocessing.internal", _THEIRS),
     ("asset.invalid", _OURS),
+    ("third_party.input_validation", _OURS),
+    ("third_party.unavailable", _THEIRS),
+    ("internal.", _THEIRS),
 )
 
 
@@ -128,6 +135,8 @@ WORDINGS: tuple[Wording, ...] = (
     Wording(
         "预扣费额度失败", _NO_MONEY, "New API, service/pre_consume_quota.go", date(2026, 8, 22)
     ),
+    Wording("content moderation", _INPUT, "Runway, of prompts", date(2026, 9, 26)),
+    Wording("enough credits", _NO_MONEY, "Runway, with status 400", date(2026, 9, 2)),
     Wording("exhausted balance", _NO_MONEY, "fal, of a locked account", date(2026, 8, 6)),
     Wording("quota is not enough", _NO_MONEY, "One API and New API", date(2026, 9, 4)),
     Wording("无可用渠道", _GONE, "One API and New API, distributor", date(2026, 9, 4)),

@@ -16,6 +16,7 @@ from providers.adapters.minimax import MiniMax
 from providers.adapters.openrouter import OpenRouter
 from providers.adapters.preview import Preview
 from providers.adapters.replicate import Replicate
+from providers.adapters.runway import Runway
 from providers.base import Account, Adapter
 
 LOCAL = "preview"
@@ -27,6 +28,7 @@ _ADAPTERS: Mapping[str, Adapter] = {
     **openai.DIALECTS,
     "openrouter": OpenRouter(),
     "replicate": Replicate(),
+    "runway": Runway(),
     "ark": Ark(),
     "minimax": MiniMax(),
 }

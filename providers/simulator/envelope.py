@@ -86,15 +86,17 @@ def _recorded(request: web.Request, refused: Refused) -> web.Response:
     return refused.answer()
 
 
-async def fields(request: web.Request, words: Words, known: set[str]) -> dict[str, Any]:
-    """The JSON object of a request, with no field but the known ones."""
+async def fields(
+    request: web.Request, words: Words, known: set[str] | None = None
+) -> dict[str, Any]:
+    """The JSON object of a request, with no field but the known ones, if they are."""
     try:
         found = json.loads(await request.read())
     except ValueError as error:
         raise words.bad("the body is no JSON") from error
     if not isinstance(found, dict):
         raise words.bad("the body must be an object")
-    for name in found.keys() - known:
+    for name in found.keys() - (found.keys() if known is None else known):
         raise words.bad(f"unknown parameter: {name}")
     return found
 

@@ -1,8 +1,8 @@
 """fal: its queue, and of its platform API the history, the balance and the keys that sign its notices."""
 
-import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -28,21 +28,23 @@ _FINE = ("720p", "480p", "1080p")
 
 def _two(text: Schema, image: str) -> tuple[Schema, Schema]:
     """From a text, and from a picture whose shape it keeps."""
-    picture = Schema(text.seconds, text.duration, image, True, "", text.resolutions, text.others)
-    return text, picture
+    return text, replace(text, image=image, needs_image=True, ratio="")
 
 
 def _endpoints() -> dict[str, Schema]:
-    veo = _two(Schema((4, 6, 8), "8s", resolutions=(*_FINE, "4k"), others=_SOUND), "image_url")
+    veo = _two(
+        Schema((4, 6, 8), duration="8s", resolutions=(*_FINE, "4k"), others=_SOUND), "image_url"
+    )
     families = {
         "bytedance/seedance-2.5": _two(
-            Schema(range(4, 31), "8", resolutions=_FINE, others=_SOUND), "image_url"
+            Schema(range(4, 31), duration="8", resolutions=_FINE, others=_SOUND), "image_url"
         ),
         "bytedance/seedance-2.0": _two(
-            Schema(range(4, 16), "8", resolutions=(*_FINE, "4k"), others=_SOUND), "image_url"
+            Schema(range(4, 16), duration="8", resolutions=(*_FINE, "4k"), others=_SOUND),
+            "image_url",
         ),
         "fal-ai/kling-video/v3/pro": _two(
-            Schema(range(3, 16), "8", others=_SOUND), "start_image_url"
+            Schema(range(3, 16), duration="8", others=_SOUND), "start_image_url"
         ),
         "minimax/h3": _two(
             Schema(range(5, 16), resolutions=("768P", "480P", "2K", "4K")), "image_url"
@@ -129,7 +131,7 @@ async def submit(request: web.Request) -> web.Response:
     schema = ENDPOINTS.get(endpoint)
     if schema is None:
         raise _WORDS.error(Fault("404"), endpoint)
-    given = await _object(request)
+    given = await envelope.fields(request, _WORDS)
     try:
         order = schema.read(endpoint, given)
     except BadInput as bad:
@@ -148,16 +150,6 @@ async def submit(request: web.Request) -> web.Response:
         accepted,
         subscription=_subscription(request),
     )
-
-
-async def _object(request: web.Request) -> dict[str, Any]:
-    try:
-        found = json.loads(await request.read())
-    except ValueError as error:
-        raise _WORDS.bad("JSON decode error") from error
-    if not isinstance(found, dict):
-        raise _WORDS.bad("Input should be a valid dictionary")
-    return found
 
 
 async def status(request: web.Request) -> web.Response:

@@ -1,7 +1,8 @@
 """Reading the input of a hosted model: its maker's own fields, as strict as its schema."""
 
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from providers.simulator import pictures
@@ -9,8 +10,11 @@ from providers.simulator.jobs import Order
 from providers.simulator.pictures import Picture
 
 _SHORT_SIDES = {"480p": 480, "720p": 720, "768p": 768, "1080p": 1080, "2k": 1440, "4k": 2160}
-_RATIOS = ("16:9", "9:16", "1:1")
 _USUAL = 720
+# A shape that is the size itself.
+_PIXELS = re.compile(r"(\d{3,4}):(\d{3,4})")
+# A shape that is the picture's, and how fine.
+_AUTO = "auto_"
 
 
 class BadInput(ValueError):
@@ -26,26 +30,36 @@ class Schema:
     """What one model takes. `duration` is how it writes 8 seconds: "8", "8s" or the number."""
 
     seconds: Collection[int]
+    _: KW_ONLY
+    prompt: str = "prompt"
+    longest_prompt: int | None = None  # in UTF-16 units
     duration: str | int = 8
     image: str = ""  # its field; empty: it takes none
     needs_image: bool = False
     ratio: str = "aspect_ratio"  # its field; empty: it has none
+    ratios: tuple[str, ...] = ("16:9", "9:16", "1:1")
     resolutions: tuple[str, ...] = ()
     others: Mapping[str, type] = field(default_factory=dict)
 
     def read(self, model: str, given: Mapping[str, Any]) -> Order:
         """The order in an input; raises BadInput."""
         self._check_names(given)
-        prompt = given.get("prompt")
-        if not isinstance(prompt, str) or not prompt:
-            raise BadInput("prompt", "Input should be a valid string")
+        prompt = self._prompt(given)
         seconds = self._seconds(given.get("duration"))
         picture = self._picture(given)
         width, height = self._size(given, picture)
         return Order(prompt, model, seconds, width, height, picture.sha256, picture.url)
 
+    def _prompt(self, given: Mapping[str, Any]) -> str:
+        prompt = given.get(self.prompt)
+        if not isinstance(prompt, str) or not prompt:
+            raise BadInput(self.prompt, "Input should be a valid string")
+        if self.longest_prompt and len(prompt.encode("utf-16-le")) // 2 > self.longest_prompt:
+            raise BadInput(self.prompt, f"At most {self.longest_prompt} characters")
+        return prompt
+
     def _check_names(self, given: Mapping[str, Any]) -> None:
-        known = {"prompt", "duration", self.image, self.ratio, *self.others}
+        known = {self.prompt, "duration", self.image, self.ratio, *self.others}
         if self.resolutions:
             known.add("resolution")
         for name, value in given.items():
@@ -80,9 +94,13 @@ class Schema:
             if wanted not in self.resolutions:
                 raise BadInput("resolution", f"Input should be one of {list(self.resolutions)}")
             short = _SHORT_SIDES[wanted.lower()]
-        ratio = given.get(self.ratio, "16:9") if self.ratio else _shape(picture)
-        if ratio not in _RATIOS:
-            raise BadInput(self.ratio, f"Input should be one of {list(_RATIOS)}")
+        ratio = given.get(self.ratio, self.ratios[0]) if self.ratio else _shape(picture)
+        if self.ratio and ratio not in self.ratios:
+            raise BadInput(self.ratio, f"Input should be one of {list(self.ratios)}")
+        if pixels := _PIXELS.fullmatch(ratio):
+            return int(pixels[1]), int(pixels[2])
+        if ratio.startswith(_AUTO):
+            short, ratio = _SHORT_SIDES[ratio.removeprefix(_AUTO)], _shape(picture)
         across, down = map(int, ratio.split(":"))
         long = round(short * max(across, down) / min(across, down) / 2) * 2
         return (long, short) if across >= down else (short, long)

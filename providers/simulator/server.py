@@ -20,6 +20,7 @@ from providers.simulator import (
     openai,
     openrouter,
     replicate,
+    runway,
     sglang,
     vllm,
 )
@@ -42,6 +43,7 @@ _PARTS = (
     minimax,
     fal,
     replicate,
+    runway,
 )
 
 # A scripted hang must not hold up the end of a test.

@@ -245,4 +245,26 @@ DIALECTS = (
         polls_for_ever={"no_output": Code.SERVER_ERROR},
         cancels=True,
     ),
+    Dialect(
+        name="runway",
+        provider="runway",
+        prefix="/runway",
+        model="gen4",
+        provider_model="gen4.5",
+        seconds=4,
+        columns=_IMPATIENT,
+        submits={
+            "400": refused(Code.VALIDATION_ERROR),
+            "insufficient_quota": None,
+        },
+        polls_for_ever={"no_output": Code.SERVER_ERROR},
+        failures={
+            "input_moderation": Code.CONTENT_POLICY,
+            "asset": Code.VALIDATION_ERROR,
+        },
+        output_refusals=frozenset({"moderation"}),
+        lists_jobs=False,
+        cancels=True,
+        retires=False,  # an unknown model is a wrong value like any other
+    ),
 )
