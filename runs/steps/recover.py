@@ -139,7 +139,9 @@ def list_jobs(
             return outcome
         seen += outcome.jobs
         page = outcome.next_page
-        if page is None or (outcome.jobs and outcome.jobs[-1].created_at < since):
+        newest_first = not adapter.lists_only_ended
+        past = newest_first and outcome.jobs and outcome.jobs[-1].created_at < since
+        if page is None or past:
             return [job for job in seen if job.created_at >= since]
     # What was not read may hold the job: nothing is absent that was not looked at.
     words = f"The list of jobs is longer than the {MAX_PAGES} pages that were read."
@@ -173,15 +175,19 @@ def _match(lost: Sequence[tuple[Task, Attempt]], jobs: Sequence[SeenJob], now: d
     provider_id = lost[0][1].provider_id
     taken = _taken(provider_id, jobs)
     oldest_first = sorted(jobs, key=lambda job: job.created_at)
+    adapter = registry.adapter(provider_id)
     for task, attempt in lost:
         found = _may_be_its(task, attempt, oldest_first, taken)
-        if found and registry.adapter(provider_id).tells_apart:
+        if found and adapter.tells_apart:
             taken.add(found[0].job_id)
             _adopt(task, attempt, found[0], now)
         elif now < attempt.sent_at + timedelta(seconds=settings.LOOK_UP_DELAYS[-1]):
             _look_later(task, attempt, now)
         elif found:
             lifecycle.apply([_unsure(task, attempt, found)], now=now)
+        elif adapter.lists_only_ended:
+            words = "The provider's list does not show its job, nor any that still runs."
+            lifecycle.apply([undecided(task, attempt, words)], now=now)
         else:
             lifecycle.apply([_absent(task, attempt, now)], now=now)
 
