@@ -26,8 +26,9 @@ class Candidate:
     durations: Sequence[int] = ()  # whole seconds, rising; a range where it makes all of them
     resolutions: Sequence[str] = ()
     image_inputs: Sequence[ImageInput] = (ImageInput.UPLOAD,)
+    needs_image: bool = False
     max_prompt_length: int | None = None  # in characters
-    pro: str = "never"  # "never", "always" or "on_request"
+    pro: str = "never"  # "never", "always", "on_request" or "only"
     supports_pro: bool = True
     price_per_second: Decimal | None = None  # US dollars
     latency_p50: float | None = None  # seconds from acceptance to the end, measured

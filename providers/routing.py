@@ -145,13 +145,17 @@ def _misfit(candidate: Candidate, shot: Shot, wanted: str | None, failed: frozen
         return f"does not make {shot.resolution} video"
     if shot.is_pro and (candidate.pro == "never" or not candidate.supports_pro):
         return "takes no pro segments"
+    if candidate.pro == "only" and not shot.is_pro:
+        return "is for pro segments alone"
     longest = candidate.max_prompt_length
     if longest is not None and shot.prompt_length > longest:
         return f"takes prompts of {longest} characters, not of {shot.prompt_length}"
-    return _misfit_of_image(candidate, shot) if shot.has_image else ""
+    return _misfit_of_image(candidate, shot)
 
 
 def _misfit_of_image(candidate: Candidate, shot: Shot) -> str:
+    if not shot.has_image:
+        return "needs a start image" if candidate.needs_image else ""
     if not candidate.image_inputs:
         return "takes no start image"
     if not shot.image_has_address and set(candidate.image_inputs) == {ImageInput.URL}:

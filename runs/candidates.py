@@ -105,6 +105,7 @@ def _idle(model: ProviderModel, now: datetime, position: int) -> Candidate:
             capabilities.resolutions, model.resolutions or provider.supported_resolutions
         ),
         image_inputs=_image_inputs(model),
+        needs_image=model.needs_image,
         max_prompt_length=model.max_prompt_length,
         pro=model.pro,
         supports_pro=provider.supports_pro,

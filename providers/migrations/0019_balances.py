@@ -7,7 +7,7 @@ import providers.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("providers", "0006_recovery_of_the_seeded"),
+        ("providers", "0018_seed_runway"),
     ]
 
     operations = [

@@ -34,7 +34,7 @@ def turn(now: datetime) -> int:
         run = lifecycle.lock_runs([run_id]).get(run_id)
         tasks = lifecycle.due_tasks(run, Step.CHECK, limit=BATCH, now=now) if run else []
         if run and tasks:
-            lifecycle.apply(list(_checked(run, tasks, now)), now=now)
+            lifecycle.apply(list(_checked(run, tasks, now)), now=now, locked={run.pk: run})
     return 1 + len(tasks)
 
 

@@ -64,7 +64,7 @@ def claim(
         desk = _Desk(runs, limit=limit, now=now, suspects=suspects)
         desk.serve()
         lifecycle.postpone(desk.postponed)
-        won = lifecycle.apply(desk.moves, now=now)
+        won = lifecycle.apply(desk.moves, now=now, locked=runs)
         fault("claimed_before_commit")
     return [
         Sending(_as_sent(move), move.new_attempt, begun)

@@ -63,6 +63,8 @@ UNFIT: dict[str, tuple[dict[str, Any], Shot, str]] = {
         "takes prompts of 500 characters, not of 501",
     ),
     "pro": ({"pro": "never"}, PRO, "takes no pro segments"),
+    "only pro": ({"pro": "only"}, SHOT, "is for pro segments alone"),
+    "image that it needs": ({"needs_image": True}, SHOT, "needs a start image"),
     "pro switched off": (
         {"pro": "always", "supports_pro": False},
         PRO,
@@ -97,6 +99,8 @@ TAKES: dict[str, tuple[dict[str, Any], Shot]] = {
     "an image to fetch": ({"image_inputs": (ImageInput.URL,)}, WITH_IMAGE),
     "no image": ({"image_inputs": ()}, SHOT),
     "a pro segment": ({"pro": "always"}, PRO),
+    "a pro segment, and no other": ({"pro": "only"}, PRO),
+    "an image, and not without one": ({"needs_image": True}, WITH_IMAGE),
     "a pro segment, told": ({"pro": "on_request"}, PRO),
     "none but pro segments, given another": ({"pro": "always"}, SHOT),
     "what its vendor will end": ({"retired_at": date(2026, 9, 24), "dead": False}, SHOT),
@@ -315,8 +319,9 @@ CANDIDATES = st.builds(
     durations=st.sampled_from([(4, 8, 12), (10, 15, 25), range(5, 10), ()]),
     resolutions=st.sampled_from([("horizontal",), ("horizontal", "vertical")]),
     image_inputs=st.sampled_from([(), (ImageInput.UPLOAD,), (ImageInput.URL,)]),
+    needs_image=st.booleans(),
     max_prompt_length=st.none() | st.just(100),
-    pro=st.sampled_from(["never", "always", "on_request"]),
+    pro=st.sampled_from(["never", "always", "on_request", "only"]),
     supports_pro=st.booleans(),
     price_per_second=st.none() | st.decimals(0, 1, places=4),
     latency_p50=st.none() | st.floats(0, 1000),
@@ -345,8 +350,9 @@ def _able(found: Candidate, shot: Shot) -> bool:
     return (
         found.enabled
         and shot.resolution in found.resolutions
-        and bool(takes_image or not shot.has_image)
+        and bool(takes_image if shot.has_image else not found.needs_image)
         and (not shot.is_pro or (found.supports_pro and found.pro != "never"))
+        and (shot.is_pro or found.pro != "only")
         and (found.max_prompt_length is None or shot.prompt_length <= found.max_prompt_length)
     )
 
