@@ -176,10 +176,14 @@ def test_replicate_makes_a_video(far_end: FarEnd, is_video: IsVideo) -> None:
 
 
 def test_replicate_cancels(far_end: FarEnd) -> None:
-    prompt = {"prompt": "A city [[sim:seconds=60]]", "duration": 6}
+    prompt = {"prompt": "A city [[sim:seconds=3]]", "duration": 6}
     prediction = replicate_client(far_end).predictions.create(model=H3, input=prompt)
+    while (
+        prediction.status == "starting"
+    ):  # before that it would be "aborted", which this client does not know
+        time.sleep(0.05)
+        prediction.reload()
     prediction.cancel()
-    prediction.reload()
     assert prediction.status == "canceled"
 
 
