@@ -26,6 +26,7 @@ _GONE = Meaning(Code.DEPENDENCY_ERROR, gone=True)
 _SLOWER = Meaning(Code.RATE_LIMITED)
 _THEIRS = Meaning(Code.SERVER_ERROR)
 _KEY = Meaning(Code.UNAUTHORIZED)
+_LATE = Meaning(Code.TIMEOUT)
 _OURS = Meaning(Code.VALIDATION_ERROR)
 _ENDED = Meaning(Code.CANCELED)
 
@@ -86,9 +87,11 @@ CODES: Mapping[str, Meaning] = {
     "no_media_generated": _THEIRS,
     # Runway; more of its codes are families
     "internal": _THEIRS,
-    # vLLM-Omni
+    # vLLM-Omni, LiteLLM
     "enginegenerateerror": _THEIRS,
     "enginedeaderror": _THEIRS,
+    "budget_exceeded": _NO_MONEY,
+    "auth_error": _KEY,
 }
 # Families of codes, Runway's above all: "SAFETY.INPUT.TEXT".
 _FAMILIES: tuple[tuple[str, Meaning], ...] = (
@@ -129,7 +132,11 @@ WORDINGS: tuple[Wording, ...] = (
     Wording("may violate our", _INPUT, "OpenAI, failed jobs", date(2026, 9, 24)),
     Wording("photorealistic people", _INPUT, "OpenAI, failed jobs", date(2026, 9, 24)),
     Wording("content policy", _INPUT, "OpenAI and relays", date(2026, 9, 24)),
+    Wording("contentpolicyviolation", _INPUT, "LiteLLM 1.109", date(2026, 11, 1)),
     Wording("flagged as sensitive", _INPUT, "Replicate, error E005", date(2026, 9, 19)),
+    Wording("output video may contain sensitive", _OUTPUT, "Ark, failed tasks", date(2026, 9, 1)),
+    Wording("may contain sensitive information", _INPUT, "Ark, failed tasks", date(2026, 9, 1)),
+    Wording("based on the prompt provided", _INPUT, "Google, filtered by Veo", date(2025, 9, 9)),
     Wording("余额不足", _NO_MONEY, "Sora.hk, API documentation, code 1012", date(2025, 10, 19)),
     Wording("额度不足", _NO_MONEY, "One API and New API", date(2026, 9, 4)),
     Wording(
@@ -150,6 +157,9 @@ WORDINGS: tuple[Wording, ...] = (
     Wording("incorrect api key", _KEY, "OpenAI", date(2026, 9, 24)),
     Wording("参数错误", _OURS, "Sora.hk, API documentation, code 1001", date(2025, 10, 19)),
     Wording("must match the requested width", _OURS, "OpenAI, of start images", date(2026, 9, 24)),
+    # OpenRouter's failed jobs have a text and no code; those are of whoever made them.
+    Wording("internal server error", _THEIRS, "OpenRouter, failed jobs", date(2026, 10, 9)),
+    Wording("timed out", _LATE, "OpenRouter, failed jobs", date(2026, 10, 9)),
 )
 
 

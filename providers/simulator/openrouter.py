@@ -79,7 +79,8 @@ class _Envelope(Words):
         status = status_of(fault)
         if status is None:
             raise UnknownDirective(f"this dialect has no {fault.name}")
-        text = _MESSAGES.get(status, "Internal Server Error")
+        other = "Internal Server Error" if status >= 500 else "The request failed."
+        text = _MESSAGES.get(status, other)
         return _error(status, text, headers=waiting_headers(fault))
 
     def bad(self, message: str) -> Refused:

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from providers.simulator import (
+    aihubmix,
     ark,
     azure,
     control,
@@ -22,6 +23,7 @@ from providers.simulator import (
     replicate,
     runway,
     sglang,
+    sorahk,
     vllm,
 )
 from providers.simulator.engine import ENGINE, Engine
@@ -38,6 +40,8 @@ _PARTS = (
     sglang,
     vllm,
     litellm,
+    aihubmix,
+    sorahk,
     openrouter,
     ark,
     minimax,

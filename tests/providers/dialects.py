@@ -108,7 +108,7 @@ class Dialect:
     )  # None: it has no such fault
     polls: frozenset[str] = frozenset()  # more faults of a poll that pass
     polls_for_ever: Mapping[str, Code | None] = field(default_factory=dict)
-    failures: Mapping[str, Code] = field(default_factory=dict)
+    failures: Mapping[str, Code | None] = field(default_factory=dict)  # None: it has no such end
     output_refusals: frozenset[str] = (
         frozenset()
     )  # of `failures`: it is what was made that is refused
@@ -144,11 +144,19 @@ class Dialect:
         return {name for name in FAULTS["fetch"] if self.fetches.get(name, True)}
 
     def ends(self) -> dict[str, Code]:
-        return {**FAILURES, **self.failures}
+        ends = {**FAILURES, **self.failures}
+        return {name: code for name, code in ends.items() if code is not None}
 
 
 # What takes for ever is soon over.
 _IMPATIENT = {"max_poll_seconds": 300.0}
+# A server of one's own knows neither money nor moderation.
+_UNPAID: Mapping[str, SubmitEnd | None] = {
+    "moderation": None,
+    "balance": None,
+    "insufficient_quota": None,
+    "400": refused(Code.VALIDATION_ERROR),
+}
 
 DIALECTS = (
     Dialect(
@@ -211,6 +219,101 @@ DIALECTS = (
         # It lists them, but not so that one could be told from another: see test_minimax_adapter.
         lists_jobs=False,
         cancels=True,
+    ),
+    Dialect(
+        name="azure",
+        provider="openai",
+        prefix="/azure/openai/v1",
+        model="sora2",
+        provider_model="our-deployment",
+        seconds=8,
+        settings={"dialect": "azure"},
+    ),
+    Dialect(
+        name="newapi",
+        provider="openai",
+        prefix="/newapi/v1",
+        model="sora2pro",
+        provider_model="sora-2-pro",
+        seconds=12,
+        settings={"dialect": "newapi"},
+        submits={"402": refused(Code.QUOTA_EXCEEDED), "no_channel": refused(Code.DEPENDENCY_ERROR)},
+        lists_jobs=False,
+    ),
+    Dialect(
+        name="sglang",
+        provider="openai",
+        prefix="/sglang/v1",
+        model="wan",
+        provider_model="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        seconds=4,
+        settings={"dialect": "sglang"},
+        size="832x480",
+        columns={"options": {"sizes": {"horizontal": "832x480", "vertical": "480x832"}}},
+        key_is_asked_for=False,
+        submits=_UNPAID,
+        failures={"moderation": None, "server_error": Code.UNKNOWN_ERROR},
+        lists_jobs=False,  # it does list, but its jobs look all alike
+        retires=False,
+    ),
+    Dialect(
+        name="vllm_omni",
+        provider="openai",
+        prefix="/vllm/v1",
+        model="wan",
+        provider_model="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        seconds=4,
+        settings={"dialect": "vllm_omni"},
+        submits=_UNPAID,
+        failures={"moderation": None},
+        cancels=True,
+    ),
+    Dialect(
+        name="litellm",
+        provider="openai",
+        prefix="/litellm/v1",
+        model="sora2",
+        provider_model="runwayml/gen4_turbo",
+        seconds=8,
+        settings={"dialect": "litellm"},
+        lists_jobs=False,
+    ),
+    Dialect(
+        name="aihubmix",
+        provider="aihubmix",
+        prefix="/aihubmix/v1",
+        model="sora2",
+        provider_model="sora-2",
+        seconds=12,
+        submits={"no_channel": refused(Code.DEPENDENCY_ERROR)},
+        lists_jobs=False,
+    ),
+    Dialect(
+        name="aihubmix_seedance",
+        provider="aihubmix",
+        prefix="/aihubmix/v1",
+        model="seedance2",
+        provider_model="doubao-seedance-2-0-260128",
+        seconds=8,
+        lists_jobs=False,
+    ),
+    Dialect(
+        name="sora_hk",
+        provider="sora_hk",
+        prefix="/sorahk/v1",
+        model="sora2",
+        provider_model="sora2",
+        seconds=10,
+        submits={
+            "400": refused(Code.VALIDATION_ERROR),
+            "moderation": None,
+            "insufficient_quota": None,
+            "in_body_error": Lost(),
+        },
+        polls=frozenset({"in_body_error"}),
+        polls_for_ever={"no_output": Code.SERVER_ERROR, "in_body_error": Code.TIMEOUT},
+        failures={"server_error": Code.UNKNOWN_ERROR},
+        retires=False,  # what is a model here is a switch there
     ),
     Dialect(
         name="fal",

@@ -103,7 +103,7 @@ POLLS: dict[str, PollOutcome] = {
     "completed_signed_alone": Finished({"url": SIGNED}),
     "completed_elsewhere_alone": Finished({"url": "https://cdn.example/out/1.mp4"}),
     "completed_without_a_video": Failed(Failure(Code.SERVER_ERROR, WITHOUT)),
-    "failed_sensitive": Failed(Failure(Code.CONTENT_POLICY, SENSITIVE)),
+    "failed_sensitive": Failed(Failure(Code.CONTENT_POLICY, SENSITIVE, output_refused=True)),
     "failed_internal": Failed(Failure(Code.SERVER_ERROR, "Internal server error")),
     "failed_timeout": Failed(Failure(Code.TIMEOUT, "Upstream request timed out")),
     "failed_in_other_words": Failed(Failure(Code.UNKNOWN_ERROR, "Could not generate this.")),
@@ -299,17 +299,15 @@ NOTICE = json.dumps(
 ).encode()
 
 
-def signed(
-    body: bytes = NOTICE, *, secret: str = SECRET, at: datetime = NOW, **more: str
-) -> dict[str, str]:
+def signed(body: bytes = NOTICE, *, secret: str = SECRET, at: datetime = NOW) -> dict[str, str]:
     time = str(int(at.timestamp()))
     code = hmac.new(secret.encode(), f"{time},".encode() + body, hashlib.sha256).hexdigest()
-    return {"x-openrouter-signature": f"t={time},v1={code}", **more}
+    return {"x-openrouter-signature": f"t={time},v1={code}"}
 
 
 def test_a_signed_notice_names_its_job_and_itself() -> None:
-    headers = signed(**{"x-openrouter-idempotency-key": f"{ID}-completed"})
-    assert ADAPTER.read_notice(SECRET, headers, NOTICE, NOW) == Notice(ID, f"{ID}-completed")
+    headers = signed() | {"x-openrouter-idempotency-key": "job-1-completed"}
+    assert ADAPTER.read_notice(SECRET, headers, NOTICE, NOW) == Notice(ID, "job-1-completed")
 
 
 def test_a_notice_without_an_event_id_gets_the_same_one_each_time() -> None:
