@@ -130,7 +130,7 @@ def test_a_sample_becomes_files_of_the_lengths_it_asks_for(
     posts = far_end.ledger()["posts"]
     assert sorted(post["prompt"] for post in posts) == sorted(task["full_prompt"] for task in tasks)
     for task in tasks:
-        answer = api.get(task["video_url"])
+        answer: Any = api.get(task["video_url"])
         assert b"".join(answer.streaming_content)[4:8] == b"ftyp"
         answer.close()
 
