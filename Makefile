@@ -3,11 +3,13 @@
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
+BENCH_VENV := .venv-bench
 RUN := $(VENV)/bin/python
 INSTALL := $(VENV)/bin/pip install -qq --disable-pip-version-check --no-compile --require-hashes
 
 # Named after what they hold: changed requirements are installed anew, unchanged ones cost nothing.
 RUNTIME := $(VENV)/.runtime-$(shell cksum requirements.txt | tr -s ' ' '-')
+BENCHMARKS := $(BENCH_VENV)/.installed-$(shell cksum benchmarks/requirements.txt | cut -d ' ' -f 1,2 | tr ' ' '-')
 DEVELOPMENT := $(VENV)/.development-$(shell cat requirements.txt requirements-dev.txt | cksum | tr -s ' ' '-')
 
 .DEFAULT_GOAL := help
@@ -39,8 +41,10 @@ fmt: $(DEVELOPMENT) ## format the code and fix what can be fixed
 	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
 
-bench: $(DEVELOPMENT) ## measure
-	@exec $(RUN) -m benchmarks $(ARGS)
+bench: $(DEVELOPMENT) $(BENCHMARKS) ## measure, beside others that do the same
+	$(RUN) -m benchmarks $(ARGS)
+	$(RUN) -m benchmarks.engine
+	$(RUN) -m benchmarks.in_flight
 
 openapi: $(DEVELOPMENT) ## write docs/openapi.json anew
 	$(SCRATCH) $(RUN) manage.py spectacular --format openapi-json --validate --fail-on-warn --file docs/openapi.json
@@ -48,6 +52,7 @@ openapi: $(DEVELOPMENT) ## write docs/openapi.json anew
 lock: $(DEVELOPMENT) ## lock the dependencies of pyproject.toml anew
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) pyproject.toml --group pyproject.toml:dev --constraints requirements.txt --output-file requirements-dev.txt
+	$(LOCK) benchmarks/requirements.in --output-file benchmarks/requirements.txt
 	$(LOCK) witness/vendors.in --output-file witness/vendors.txt
 	$(LOCK) witness/litellm.in --output-file witness/litellm.txt
 
@@ -103,6 +108,12 @@ $(DEVELOPMENT): | $(VENV)/bin/pip
 	@echo "Installing the requirements and the development tools into $(VENV) (a minute or two)…"
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@ $(RUNTIME)
+
+$(BENCHMARKS): benchmarks/requirements.txt
+	@echo "Installing what only the benchmarks need into $(BENCH_VENV)…"
+	@$(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip install -qq --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 $(VENV)/bin/pip:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -276,8 +276,8 @@ RESEND_DELAYS = [
 ]
 BREAKER_SECONDS = env.float("BREAKER_SECONDS", default=30.0)
 DISK_FULL_WAIT_SECONDS = env.float("DISK_FULL_WAIT_SECONDS", default=30.0)
-SENDERS = env.int("SENDERS", default=32)
-DOWNLOADERS = env.int("DOWNLOADERS", default=16)
+SENDERS = env.int("SENDERS", default=64)
+DOWNLOADERS = env.int("DOWNLOADERS", default=32)
 
 # ---- logs ------------------------------------------------------------------------------------
 LOGGING = {

@@ -1,7 +1,7 @@
 """What routing chooses from: the catalogue's rows and the present load, as the pure values of `providers.routing`."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -44,6 +44,11 @@ class Catalogue:
             self._candidate(route.provider_model, now, load, route.position) for route in routes
         ]
 
+    def limited_by_the_minute(self) -> set[str]:
+        """The providers that take only so many submits a minute."""
+        models = [route.provider_model for routes in self.routes.values() for route in routes]
+        return {model.provider_id for model in models if model.provider.max_per_minute is not None}
+
     def _candidate(
         self, model: ProviderModel, now: datetime, load: Load, position: int
     ) -> Candidate:
@@ -78,10 +83,11 @@ class Catalogue:
         )
 
 
-def catalogue(*, with_latency: bool) -> Catalogue:
-    """Read once per pass: two queries, and a third when somebody routes by latency."""
+def catalogue(models: Collection[str], *, with_latency: bool) -> Catalogue:
+    """The routes of these models. Read once per pass: one query, and one a route when somebody routes by latency."""
     routes: dict[str, list[Route]] = {}
     rows = Route.objects.select_related("provider_model__provider").order_by("position", "pk")
+    rows = rows.filter(model__in=models)
     for route in rows:
         routes.setdefault(route.model_id, []).append(route)
     measured = _latencies(route.provider_model for route in rows) if with_latency else {}

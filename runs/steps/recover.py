@@ -100,7 +100,8 @@ def undecided(
 
 def turn(client: PollClient, now: datetime) -> int:
     """Look for the jobs of one batch of lost answers, one listing a provider's model; returns how many there were."""
-    tasks = lifecycle.claim([Step.LOOK_UP], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now)
+    lease = settings.POLL_LEASE_SECONDS
+    tasks = lifecycle.claim([Step.LOOK_UP], limit=BATCH, lease=lease, now=now, more=["snapshot"])
     if not tasks:
         return 0
     attempts = {
@@ -356,7 +357,10 @@ def claim_resends(limit: int, *, now: datetime, suspects: bool) -> list[tuple[Ta
         lease=settings.SUBMIT_LEASE_SECONDS,
         now=now,
         suspects=suspects,
+        more=["snapshot"],
     )
+    if not tasks:
+        return []
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(task__in=tasks, phase=Phase.AMBIGUOUS)

@@ -266,7 +266,7 @@ def test_a_process_frozen_in_its_commit_does_not_send_when_it_wakes(
     def freeze_at_the_commit(
         execute: Any, sql: str, parameters: Any, many: bool, context: Any
     ) -> Any:
-        if sql.startswith("INSERT INTO") and "runs_attempt" in sql:
+        if "FROM runs_attempt" in sql:  # in the transaction that is to make one
             transaction.on_commit(lambda: time.sleep(0.4))
         return execute(sql, parameters, many, context)
 
