@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -66,6 +67,10 @@ def _origin(url: str) -> tuple[str, str, int] | None:
     return scheme, parts.hostname, port or _DEFAULT_PORTS[scheme]
 
 
+def iso_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 # ---- what a shot becomes -------------------------------------------------------------------------
 
 
@@ -74,15 +79,20 @@ def ratio(request: GenerationRequest) -> str:
     return _RATIOS[request.resolution]
 
 
+def vendors_name(model: str) -> str:
+    """What the provider calls it. `maker/model#1080p` is `maker/model` with options and a price of its own."""
+    return model.partition("#")[0]
+
+
 def label(request: GenerationRequest, default: str) -> str:
-    """The vendor's word for how fine the picture is: its model's `resolution`, or `pro_resolution` for a pro shot."""
-    plain: str = option(request.options, "resolution", str, default)
-    return option(request.options, "pro_resolution", str, plain) if request.is_pro else plain
+    """The vendor's word for how fine the picture is: the model's option `resolution`."""
+    found: str = option(request.options, "resolution", str, default)
+    return found
 
 
-def frame(request: GenerationRequest, name: str) -> tuple[int, int] | None:
-    """Width and height of a picture of that label; None where the label is not known."""
-    size = _FRAMES.get(name.lower())
+def frame(request: GenerationRequest, default: str) -> tuple[int, int] | None:
+    """Width and height of a picture of that label; None where it is not known."""
+    size = _FRAMES.get(label(request, default).lower())
     if size is None or request.resolution == "horizontal":
         return size
     return size[1], size[0]

@@ -26,7 +26,9 @@ _GONE = Meaning(Code.DEPENDENCY_ERROR, gone=True)
 _SLOWER = Meaning(Code.RATE_LIMITED)
 _THEIRS = Meaning(Code.SERVER_ERROR)
 _KEY = Meaning(Code.UNAUTHORIZED)
+_LATE = Meaning(Code.TIMEOUT)
 _OURS = Meaning(Code.VALIDATION_ERROR)
+_ENDED = Meaning(Code.CANCELED)
 
 # In lower case. Relays pass on the codes of those behind them, so all of them are here together.
 CODES: Mapping[str, Meaning] = {
@@ -68,6 +70,23 @@ CODES: Mapping[str, Meaning] = {
     "outputvideosensitivecontentdetected": _OUTPUT,
     "datainspectionfailed": _INPUT,
     "concurrent_requests_limit": _SLOWER,
+    # fal (its `error_type` and `detail[].type`)
+    "client_cancelled": _ENDED,
+    "request_timeout": _THEIRS,
+    "startup_timeout": _THEIRS,
+    "generation_timeout": _THEIRS,
+    "runner_scheduling_failure": _THEIRS,
+    "runner_connection_timeout": _THEIRS,
+    "runner_connection_refused": _THEIRS,
+    "runner_connection_error": _THEIRS,
+    "runner_disconnected": _THEIRS,
+    "runner_incomplete_response": _THEIRS,
+    "runner_server_error": _THEIRS,
+    "downstream_service_error": _THEIRS,
+    "downstream_service_unavailable": _THEIRS,
+    "no_media_generated": _THEIRS,
+    # Runway; more of its codes are families
+    "internal": _THEIRS,
     # vLLM-Omni, LiteLLM
     "enginegenerateerror": _THEIRS,
     "enginedeaderror": _THEIRS,
@@ -78,8 +97,13 @@ CODES: Mapping[str, Meaning] = {
 _FAMILIES: tuple[tuple[str, Meaning], ...] = (
     ("safety.output.", _OUTPUT),
     ("safety.input.", _INPUT),
+    ("safety.", _INPUT),
     ("input_preprocessing.safety.", _INPUT),
+    ("input_preprocessing.internal", _THEIRS),
     ("asset.invalid", _OURS),
+    ("third_party.input_validation", _OURS),
+    ("third_party.unavailable", _THEIRS),
+    ("internal.", _THEIRS),
 )
 
 
@@ -110,11 +134,17 @@ WORDINGS: tuple[Wording, ...] = (
     Wording("content policy", _INPUT, "OpenAI and relays", date(2026, 9, 24)),
     Wording("contentpolicyviolation", _INPUT, "LiteLLM 1.109", date(2026, 11, 1)),
     Wording("flagged as sensitive", _INPUT, "Replicate, error E005", date(2026, 9, 19)),
+    Wording("output video may contain sensitive", _OUTPUT, "Ark, failed tasks", date(2026, 9, 1)),
+    Wording("may contain sensitive information", _INPUT, "Ark, failed tasks", date(2026, 9, 1)),
+    Wording("based on the prompt provided", _INPUT, "Google, filtered by Veo", date(2025, 9, 9)),
     Wording("余额不足", _NO_MONEY, "Sora.hk, API documentation, code 1012", date(2025, 10, 19)),
     Wording("额度不足", _NO_MONEY, "One API and New API", date(2026, 9, 4)),
     Wording(
         "预扣费额度失败", _NO_MONEY, "New API, service/pre_consume_quota.go", date(2026, 8, 22)
     ),
+    Wording("content moderation", _INPUT, "Runway, of prompts", date(2026, 9, 26)),
+    Wording("enough credits", _NO_MONEY, "Runway, with status 400", date(2026, 9, 2)),
+    Wording("exhausted balance", _NO_MONEY, "fal, of a locked account", date(2026, 8, 6)),
     Wording("quota is not enough", _NO_MONEY, "One API and New API", date(2026, 9, 4)),
     Wording("无可用渠道", _GONE, "One API and New API, distributor", date(2026, 9, 4)),
     Wording("no available channel", _GONE, "New API, distributor", date(2026, 9, 4)),
@@ -127,6 +157,9 @@ WORDINGS: tuple[Wording, ...] = (
     Wording("incorrect api key", _KEY, "OpenAI", date(2026, 9, 24)),
     Wording("参数错误", _OURS, "Sora.hk, API documentation, code 1001", date(2025, 10, 19)),
     Wording("must match the requested width", _OURS, "OpenAI, of start images", date(2026, 9, 24)),
+    # OpenRouter's failed jobs have a text and no code; those are of whoever made them.
+    Wording("internal server error", _THEIRS, "OpenRouter, failed jobs", date(2026, 10, 9)),
+    Wording("timed out", _LATE, "OpenRouter, failed jobs", date(2026, 10, 9)),
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.base import Failed, Finished, GenerationRequest, PollOutcome, Working
-from providers.calls import label, picture, ratio
+from providers.calls import label, picture, ratio, vendors_name
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
 from providers.replies import FINISHED_WITHOUT_A_VIDEO
@@ -25,7 +25,7 @@ def order(request: GenerationRequest, resolution: str) -> dict[str, Any]:
         address = {"url": picture(request.image)}
         content.append({"type": "image_url", "image_url": address, "role": "first_frame"})
     return {
-        "model": request.model,
+        "model": vendors_name(request.model),
         "content": content,
         "resolution": label(request, resolution),
         "ratio": ratio(request),

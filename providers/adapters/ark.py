@@ -6,7 +6,7 @@ token, so the job of a lost answer is found for certain. Its callbacks are not s
 address for them.
 
 A model's `options`:
-- `resolution`, default "720p", and `pro_resolution` for pro shots: "480p", "720p", "1080p", "4k"
+- `resolution`, default "720p": "480p", "720p", "1080p" or "4k"
 - `generate_audio`, `watermark`: true or false; without them Ark's own defaults hold
 - `service_tier`: "default" or "flex" (half the price, within days)
 
@@ -38,7 +38,7 @@ from providers.base import (
     Standing,
     SubmitOutcome,
 )
-from providers.calls import address, bearer, frame, label, option
+from providers.calls import address, bearer, frame, option, vendors_name
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.replies import (
     ErrorBody,
@@ -116,7 +116,7 @@ class Ark(Adapter):
 
     def image_size(self, request: GenerationRequest) -> tuple[int, int] | None:
         """So that the picture has the aspect that is asked for."""
-        return frame(request, label(request, _RESOLUTION))
+        return frame(request, _RESOLUTION)
 
     def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall:
         """All of the account's tasks: what `filter.model` compares is an endpoint's id, not always a model's."""
@@ -159,7 +159,8 @@ class Ark(Adapter):
         raise UnexpectedReply("the answer lists no tasks")
 
 
-def _model(account: Account, name: str) -> str:
+def _model(account: Account, model: str) -> str:
+    name = vendors_name(model)
     host = urlsplit(account.base_url).hostname or ""
     beijing = f".{host}".endswith(_BEIJING_HOST)
     return (

@@ -5,7 +5,7 @@ Facts: the wheel openrouter 1.3.84 (`video_generation.py`, `components/videogene
 no idempotency key, so a lost answer is a person's to decide; `session_id` finds the job in its activity log.
 
 A model's `options`:
-- `resolution`, default "720p", and `pro_resolution` for pro shots: labels of its `supported_resolutions`
+- `resolution`, default "720p": one of the labels in its `supported_resolutions`
 - `generate_audio`: true or false; without it the model does as it likes
 - `provider`: an object, passed on as it is
 """
@@ -46,6 +46,7 @@ from providers.calls import (
     option,
     picture,
     ratio,
+    vendors_name,
 )
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
@@ -75,7 +76,7 @@ class OpenRouter(Adapter):
 
     def submit(self, account: Account, request: GenerationRequest) -> HttpCall:
         body: dict[str, Any] = {
-            "model": request.model,
+            "model": vendors_name(request.model),
             "prompt": request.prompt,
             "duration": request.seconds,
             "resolution": label(request, _RESOLUTION),
@@ -138,7 +139,7 @@ class OpenRouter(Adapter):
 
     def image_size(self, request: GenerationRequest) -> tuple[int, int] | None:
         """So that the picture has the aspect that is asked for."""
-        return frame(request, label(request, _RESOLUTION))
+        return frame(request, _RESOLUTION)
 
     def read_notice(
         self, secret: str, headers: Mapping[str, str], body: bytes, now: datetime
