@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.utils import timezone
 from PIL import Image
 
 from providers import registry
@@ -79,6 +78,11 @@ class World:
             assert KEY not in repr(list(model._default_manager.values()))
 
 
+@pytest.fixture
+def machine(patient_machine: Machine) -> Machine:
+    return patient_machine
+
+
 @pytest.fixture(params=DIALECTS, ids=str)
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     found: Dialect = request.param
@@ -89,7 +93,6 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 def world(
     dialect: Dialect, catalogue: None, settings: Any, machine: Machine, start: MakeRun
 ) -> Iterator[World]:
-    machine.now = timezone.now()  # a look-up compares with the far end's clock
     clock = Clock()
     with simulator(seconds=0.0, api_key=KEY, clock=clock) as far_end:
         settings.PROVIDERS = {dialect.provider: dialect.account(far_end.origin, KEY)}
