@@ -15,6 +15,8 @@ import replicate
 import replicate.exceptions
 import runwayml
 from conftest import KEY, FarEnd
+from openrouter import OpenRouter
+from openrouter import errors as openrouter_errors
 
 IsVideo = Callable[[bytes], bool]
 
@@ -311,3 +313,59 @@ def test_runway_knows_a_refusal(far_end: FarEnd, directive: str, error: type[Exc
 def test_runway_knows_a_wrong_key(far_end: FarEnd) -> None:
     with pytest.raises(runwayml.AuthenticationError):
         runway_client(far_end, key="wrong").organization.retrieve()
+
+
+# ---- OpenRouter --------------------------------------------------------------------------------------
+
+VEO = "google/veo-3.1-fast"
+
+
+def open_router(far_end: FarEnd, key: str = KEY) -> OpenRouter:
+    # By default it sends a submit again, for up to an hour, whenever it is answered with an error of the server.
+    url = far_end.url("/openrouter/api/v1")
+    return OpenRouter(api_key=key, server_url=url, retry_config=None)
+
+
+def test_openrouter_makes_a_video(far_end: FarEnd, is_video: IsVideo) -> None:
+    client = open_router(far_end)
+    job = client.video_generation.generate(
+        model=VEO, prompt="A city at dusk", duration=8, aspect_ratio="16:9", resolution="720p"
+    )
+    while job.status not in ("completed", "failed", "cancelled", "expired"):
+        time.sleep(0.05)
+        job = client.video_generation.get_generation(job_id=job.id)
+    assert (job.status, job.error) == ("completed", None)
+    assert job.usage is not None
+    content = client.video_generation.get_video_content(job_id=job.id)
+    assert is_video(content.read())
+    assert len(far_end.posts()) == 1
+
+
+def test_openrouter_lists_its_models(far_end: FarEnd) -> None:
+    models = open_router(far_end).video_generation.list_videos_models().data
+    assert VEO in {model.id for model in models}
+
+
+@pytest.mark.parametrize(
+    ("directive", "error"),
+    [
+        ("402", openrouter_errors.PaymentRequiredResponseError),
+        ("429", openrouter_errors.TooManyRequestsResponseError),
+        ("500", openrouter_errors.InternalServerResponseError),
+    ],
+)
+def test_openrouter_knows_a_refusal(
+    far_end: FarEnd, directive: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        open_router(far_end).video_generation.generate(
+            model=VEO, prompt=f"A city [[sim:submit={directive}]]", duration=8
+        )
+    assert len(far_end.posts()) == 1
+
+
+def test_openrouter_knows_a_wrong_key(far_end: FarEnd) -> None:
+    with pytest.raises(openrouter_errors.UnauthorizedResponseError):
+        open_router(far_end, "sk-or-wrong").video_generation.generate(
+            model=VEO, prompt="A city", duration=8
+        )
