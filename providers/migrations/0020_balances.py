@@ -7,7 +7,7 @@ import providers.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("providers", "0018_seed_runway"),
+        ("providers", "0019_seed_aihubmix"),
     ]
 
     operations = [
