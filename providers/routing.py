@@ -1,10 +1,11 @@
 """Which provider makes a take, and in what length: pure functions over values, cheap enough for 10,000 takes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, Literal
 
 from providers import capabilities
@@ -31,27 +32,62 @@ class Standing(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """What became of one candidate."""
+    """What became of one candidate before the strategy chose."""
 
     candidate: Candidate
     seconds: int | None  # what it would be asked for; None where nothing it makes will do
     standing: Standing
-    why: str
-    taken: bool = False
+    why: str  # of one that fits, what must be added to that
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Who can take a shot. It holds for every shot like it, and for every lot that is drawn."""
+
+    shot: Shot
+    conform: str
+    considered: tuple[Considered, ...]
+
+    @cached_property
+    def fitting(self) -> list[Offer]:
+        """Those that the strategy chooses from."""
+        return [
+            Offer(each.candidate, each.seconds)
+            for each in self.considered
+            if each.standing == Standing.FITS and each.seconds is not None
+        ]
+
+    def why(self, each: Considered, *, taken: bool) -> str:
+        if each.standing != Standing.FITS:
+            return each.why
+        words = "taken" if taken else "fits"
+        if each.seconds != self.shot.seconds:
+            words += f" as {each.seconds} s"
+        return f"{words}; {each.why}" if each.why else words
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """As they are stored, none of them taken."""
+        return [
+            _row(each, taken=False, why=self.why(each, taken=False)) for each in self.considered
+        ]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`choice` is None when none is left; with `wait`, one that fits is busy or held."""
 
-    choice: Offer | None
-    considered: tuple[Considered, ...]
+    judgement: Judgement
     strategy: str
-    conform: str
-    requested: int  # seconds
+    choice: Offer | None
     looked_at: str
     reason: str
     wait: bool
+
+    @property
+    def requested(self) -> int:
+        """Seconds, as the storyboard wants it."""
+        return self.judgement.shot.seconds
 
     @property
     def seconds(self) -> int | None:
@@ -59,9 +95,15 @@ class Decision:
         return self.choice.seconds if self.choice else None
 
     @property
-    def fitting(self) -> list[Offer]:
-        """Those that the strategy chose from."""
-        return _fitting(self.considered)
+    def whys(self) -> list[str]:
+        """Of all candidates, why each was or was not taken."""
+        return [
+            self.judgement.why(each, taken=self._is_taken(each))
+            for each in self.judgement.considered
+        ]
+
+    def _is_taken(self, each: Considered) -> bool:
+        return self.choice is not None and each.candidate is self.choice.candidate
 
 
 def route(
@@ -81,22 +123,29 @@ def route(
     `draw` is in [0, 1), for the strategies that draw lots.
     """
     wanted = provider_id if strategy == "manual" else None
+    judgement = judge(candidates, shot, conform=conform, wanted=wanted, failed=failed, heed=heed)
+    return decide(judgement, strategy, draw)
+
+
+def judge(
+    candidates: Sequence[Candidate],
+    shot: Shot,
+    *,
+    conform: str,
+    wanted: str | None = None,
+    failed: frozenset[str] = frozenset(),
+    heed: Heed = Heed.EVERYTHING,
+) -> Judgement:
+    """`wanted` is the one provider that may be taken; None: any."""
     judged = [_judge(each, shot, conform, wanted, failed, heed) for each in candidates]
-    judged = _exact_first(judged, shot)
-    fitting = _fitting(judged)
-    if not fitting:
-        return _none(strategy, conform, shot, judged)
-    choice, looked_at, reason = choose(strategy, fitting, draw)
-    told = tuple(_told(each, shot, choice.candidate) for each in judged)
-    return Decision(choice, told, strategy, conform, shot.seconds, looked_at, reason, wait=False)
+    return Judgement(shot, conform, tuple(_exact_first(judged, shot)))
 
 
-def _fitting(judged: Iterable[Considered]) -> list[Offer]:
-    return [
-        Offer(each.candidate, each.seconds)
-        for each in judged
-        if each.standing == Standing.FITS and each.seconds is not None
-    ]
+def decide(judgement: Judgement, strategy: Strategy, draw: float = 0.0) -> Decision:
+    if not judgement.fitting:
+        return _none(judgement, strategy)
+    choice, looked_at, reason = choose(strategy, judgement.fitting, draw)
+    return Decision(judgement, strategy, choice, looked_at, reason, wait=False)
 
 
 # ---- filters -------------------------------------------------------------------------------------
@@ -215,24 +264,12 @@ def _beaten(each: Considered, exact: Considered, shot: Shot) -> str:
 # ---- what is told --------------------------------------------------------------------------------
 
 
-def _told(judged: Considered, shot: Shot, choice: Candidate) -> Considered:
-    if judged.standing != Standing.FITS:
-        return judged
-    taken = judged.candidate is choice
-    words = "taken" if taken else "fits"
-    if judged.seconds != shot.seconds:
-        words += f" as {judged.seconds} s"
-    why = f"{words}; {judged.why}" if judged.why else words
-    return replace(judged, why=why, taken=taken)
-
-
-def _none(strategy: str, conform: str, shot: Shot, judged: Sequence[Considered]) -> Decision:
+def _none(judgement: Judgement, strategy: str) -> Decision:
     """Nobody right now; if some are only busy, that is worth waiting for."""
+    judged = judgement.considered
     waiting = [each for each in judged if each.standing == Standing.BUSY]
     reason = _reason(waiting, judged)
-    return Decision(
-        None, tuple(judged), strategy, conform, shot.seconds, "", reason, wait=bool(waiting)
-    )
+    return Decision(judgement, strategy, None, "", reason, wait=bool(waiting))
 
 
 def _reason(waiting: Sequence[Considered], judged: Sequence[Considered]) -> str:
@@ -251,7 +288,7 @@ def as_json(decision: Decision, at: datetime) -> dict[str, Any]:
     choice = decision.choice.candidate if decision.choice else None
     return {
         "strategy": decision.strategy,
-        "conform": decision.conform,
+        "conform": decision.judgement.conform,
         "decided_at": _time(at),
         "requested_seconds": decision.requested,
         "asked_seconds": decision.seconds,
@@ -260,32 +297,45 @@ def as_json(decision: Decision, at: datetime) -> dict[str, Any]:
         "looked_at": decision.looked_at,
         "reason": decision.reason,
         "waits": decision.wait,
-        "candidates": [_candidate(each) for each in decision.considered],
+        "candidates": _rows(decision.judgement, choice),
     }
 
 
-def _candidate(considered: Considered) -> dict[str, Any]:
-    """With the values that were looked at; null where one is not known, or was not measured for it."""
+def _rows(judgement: Judgement, choice: Candidate | None) -> list[dict[str, Any]]:
+    return [
+        {**row, "taken": True, "why": judgement.why(each, taken=True)}
+        if each.candidate is choice
+        else row
+        for each, row in zip(judgement.considered, judgement.rows, strict=True)
+    ]
+
+
+# What may be known of a candidate, and is null where it is told of one of whom it is not.
+VALUES = (
+    *("asked_seconds", "priority", "weight", "price_per_second", "price"),
+    *("latency_p50", "latency_p95", "free_slots", "free_share", "left_this_minute"),
+    *("balance", "balance_currency", "held_until"),
+)
+
+
+def _row(considered: Considered, *, taken: bool, why: str) -> dict[str, Any]:
+    """With the values that were looked at; without those that nobody knows, since ten thousand tasks keep it."""
     candidate, seconds = considered.candidate, considered.seconds
     price = Offer(candidate, seconds).price if seconds is not None else None
+    values = (
+        *(seconds, candidate.priority, candidate.weight),
+        *(_number(candidate.price_per_second), _number(price)),
+        *(candidate.latency_p50, candidate.latency_p95),
+        *(candidate.free_slots, candidate.free_share, candidate.left_this_minute),
+        *(_number(candidate.balance), candidate.balance_currency or None),
+        _time(candidate.held_until),
+    )
     return {
         "provider_id": candidate.provider_id,
         "provider_model_id": candidate.provider_model_id,
-        "taken": considered.taken,
-        "why": considered.why,
-        "asked_seconds": seconds,
-        "priority": candidate.priority,
-        "weight": candidate.weight,
-        "price_per_second": _number(candidate.price_per_second),
-        "price": _number(price),
-        "latency_p50": candidate.latency_p50,
-        "latency_p95": candidate.latency_p95,
-        "free_slots": candidate.free_slots,
-        "free_share": candidate.free_share,
-        "left_this_minute": candidate.left_this_minute,
-        "balance": _number(candidate.balance),
-        "balance_currency": candidate.balance_currency or None,
-        "held_until": _time(candidate.held_until),
+        "taken": taken,
+        "why": why,
+        **{name: value for name, value in zip(VALUES, values, strict=True) if value is not None},
     }
 
 

@@ -22,6 +22,10 @@ def choose(strategy: Strategy, fitting: Sequence[Offer], draw: float) -> Choice:
     return _STRATEGIES[strategy](fitting, draw)
 
 
+# Those that draw lots; to the others it is all the same.
+BY_LOT = frozenset({"weighted", "latency"})
+
+
 def lot(strategy: str, draw: float) -> float:
     """What of a draw matters to the strategy: shots whose lots are alike are decided alike."""
     if strategy == "weighted":

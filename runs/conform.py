@@ -78,7 +78,7 @@ def _outcomes(run: Run, now: datetime) -> Callable[[Frozen], Entry | None]:
 
 
 def _entry(decision: Decision) -> Entry:
-    drawn = heads(decision.fitting) if decision.strategy == "weighted" else []
+    drawn = heads(decision.judgement.fitting) if decision.strategy == "weighted" else []
     one = decision.choice.candidate if decision.choice and len(drawn) < 2 else None
     lengths: set[int | None] = {offer.seconds for offer in drawn} or {decision.seconds}
     asked = decision.seconds if len(lengths) == 1 else None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from providers.routing import VALUES
 from runs.models import Attempt, Status, Step, Task
 
 
@@ -33,7 +34,9 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 def _decision(stored: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not stored or "candidates" not in stored:
         return None
-    return {name: value for name, value in stored.items() if name != "waits"}
+    told = {name: value for name, value in stored.items() if name != "waits"}
+    unknown = dict.fromkeys(VALUES)
+    return {**told, "candidates": [{**unknown, **each} for each in stored["candidates"]]}
 
 
 def _undecided(task: Task) -> dict[str, Any]:

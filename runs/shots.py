@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from providers.offers import Shot
+from providers.strategies import BY_LOT, lot
 from runs.models import Task
 
 
@@ -27,6 +28,11 @@ def shot_of(snapshot: Mapping[str, Any], prompt: str, *, shortest: int | None) -
 def _has_address(image_url: str) -> bool:
     """Whether a provider could fetch it; what we hold itself only where the world reaches us."""
     return bool(settings.PUBLIC_BASE_URL) or not image_url.startswith("/uploads/")
+
+
+def lot_of(task: Task, strategy: str) -> float:
+    """The task's lot in `strategy`; without the drawing where none matters."""
+    return lot(strategy, draw(task)) if strategy in BY_LOT else 0.0
 
 
 def draw(task: Task) -> float:

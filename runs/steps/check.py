@@ -9,13 +9,13 @@ from django.db import transaction
 
 from cineflow.core import garbage
 from providers.offers import Shot
-from providers.routing import Conform, Decision, Heed, as_json, route
-from providers.strategies import Strategy, lot
+from providers.routing import Decision, Heed, Judgement, as_json, decide, judge
+from providers.strategies import Strategy
 from runs import lifecycle
 from runs.candidates import Load, catalogue
 from runs.lifecycle import Move
 from runs.models import Run, Status, Step, Task
-from runs.shots import draw, shot_of
+from runs.shots import lot_of, shot_of
 
 BATCH = 2500
 
@@ -44,23 +44,21 @@ def _checked(run: Run, tasks: Sequence[Task], now: datetime) -> Iterator[Move]:
     candidates = known.candidates(run.model_id, load=Load())
     shortest = known.shortest_prompt(run.model_id)
 
+    wanted = run.provider_id if strategy == "manual" else None
+
+    @cache
+    def judged(shot: Shot) -> Judgement:
+        return judge(candidates, shot, conform=run.conform, wanted=wanted, heed=Heed.NOTHING)
+
     @cache
     def decided(shot: Shot, drawn: float) -> tuple[str, dict[str, Any]]:
         """Shots that are alike are decided alike, unless it is drawn by lot."""
-        decision = route(
-            strategy,
-            candidates,
-            shot,
-            conform=cast(Conform, run.conform),
-            provider_id=run.provider_id,
-            draw=drawn,
-            heed=Heed.NOTHING,
-        )
+        decision = decide(judged(shot), strategy, drawn)
         return _words(decision), {"routing": as_json(decision, now)}
 
     for task in tasks:
         shot = shot_of(task.snapshot, task.full_prompt, shortest=shortest)
-        why, values = decided(shot, lot(strategy, draw(task)))
+        why, values = decided(shot, lot_of(task, strategy))
         yield Move(task, Status.COMPLETED, why, kind="checked", values=values)
 
 

@@ -18,13 +18,13 @@ from cineflow.core import ids
 from cineflow.core.faults import fault
 from providers.errors import Code, Failure
 from providers.offers import Candidate, Offer, Shot
-from providers.routing import Conform, Decision, as_json, route
-from providers.strategies import Strategy, lot
+from providers.routing import Decision, Judgement, as_json, decide, judge
+from providers.strategies import Strategy
 from runs import lifecycle
 from runs.candidates import Catalogue, Load, catalogue, count, why_busy
 from runs.lifecycle import Flying, Move
 from runs.models import ACTIVE, Attempt, Phase, Run, Status, Step, Task
-from runs.shots import draw, shot_of
+from runs.shots import lot_of, shot_of
 from runs.steps import errors
 
 _DISPATCH_LOCK = 0x43494E45  # any constant; names the advisory lock
@@ -144,6 +144,7 @@ class _Desk:
         self.postponed: list[tuple[Task, dict[str, Any]]] = []
         # What stays as it is until a slot is taken at an account that counts them.
         self._offers: dict[str, list[Candidate]] = {}
+        self._judgements: dict[tuple[UUID, Shot, frozenset[str]], Judgement] = {}
         self._decisions: dict[tuple[UUID, Shot, float, frozenset[str]], _Decided] = {}
 
     def serve(self) -> None:
@@ -218,20 +219,22 @@ class _Desk:
         strategy, tried = cast(Strategy, run.routing_strategy), frozenset(task.failed_providers)
         shortest = self.catalogue.shortest_prompt(run.model_id)
         shot = shot_of(task.snapshot, task.full_prompt, shortest=shortest)
-        drawn = lot(strategy, draw(task))
+        drawn = lot_of(task, strategy)
         key = (run.pk, shot, drawn, tried)
         if key not in self._decisions:
-            decision = route(
-                strategy,
-                self._offered(run.model_id),
-                shot,
-                conform=cast(Conform, run.conform),
-                provider_id=run.provider_id,
-                failed=tried,
-                draw=drawn,
-            )
+            decision = decide(self._judged(run, shot, tried), strategy, drawn)
             self._decisions[key] = _Decided(decision, as_json(decision, self.now))
         return self._decisions[key]
+
+    def _judged(self, run: Run, shot: Shot, tried: frozenset[str]) -> Judgement:
+        key = (run.pk, shot, tried)
+        if key not in self._judgements:
+            wanted = run.provider_id if run.routing_strategy == "manual" else None
+            offered = self._offered(run.model_id)
+            self._judgements[key] = judge(
+                offered, shot, conform=run.conform, wanted=wanted, failed=tried
+            )
+        return self._judgements[key]
 
     def _when_free(self, candidates: Sequence[Candidate]) -> datetime:
         """A hold has an end that is known; a slot may come free at any moment."""
@@ -279,6 +282,7 @@ class _Desk:
         self.load.add(choice.provider_id, choice.provider_model_id)
         if choice.free_slots is not None:
             self._offers.clear()
+            self._judgements.clear()
             self._decisions.clear()
         self.by_run[run.pk] = self.by_run.get(run.pk, 0) + 1
         self.left -= 1

@@ -191,7 +191,7 @@ def test_a_plan_leaves_open_what_is_drawn_by_weight(
 ) -> None:
     settings.PROVIDERS = {
         **settings.PROVIDERS,
-        "aihubmix": {"key": "k", "base_url": far_end.base_url, "dialect": "openai"},
+        "aihubmix": {"key": "k", "base_url": far_end.origin, "dialect": "aihubmix"},
     }
     drawn = {"routing_strategy": "weighted", "conform": "nearest"}
     (entry,) = created(api, board(*seconds(10)), **drawn)["conform_plan"]

@@ -40,7 +40,7 @@ def chosen(decision: Decision) -> tuple[str, int] | None:
 
 
 def whys(decision: Decision) -> list[str]:
-    return [each.why for each in decision.considered]
+    return decision.whys
 
 
 # ---- filters -------------------------------------------------------------------------------------
@@ -137,7 +137,8 @@ def test_every_candidate_has_its_reason() -> None:
     closed = candidate("sora_hk", "sora2", configured=False, missing="set SORA_API_KEY")
     decision = route("default", [closed, FIRST, SECOND], SHOT)
     assert whys(decision) == ["set SORA_API_KEY", "taken", "fits"]
-    assert [each.taken for each in decision.considered] == [False, True, False]
+    taken = [each["taken"] for each in as_json(decision, NOON)["candidates"]]
+    assert taken == [False, True, False]
 
 
 # ---- lengths -------------------------------------------------------------------------------------
@@ -419,8 +420,8 @@ def test_a_choice_passed_every_filter_and_none_means_that_nobody_did(
         assert any(taken is found for found in eligible)
         assert decision.seconds == _asked(taken, shot, conform)
         assert conform in NEAREST or decision.seconds == shot.seconds
-    assert len(decision.considered) == len(candidates)
-    assert all(each.why for each in decision.considered)
+    assert len(decision.whys) == len(candidates)
+    assert all(decision.whys)
     assert decision.wait == (decision.choice is None and bool(usable))
     json.dumps(as_json(decision, NOON), allow_nan=False)
 
@@ -467,7 +468,6 @@ def test_a_decision_is_stored_as_json_with_the_values_that_were_looked_at() -> N
                 "left_this_minute": 5,
                 "balance": 12.5,
                 "balance_currency": "USD",
-                "held_until": None,
             },
             {
                 "provider_id": "aihubmix",
@@ -477,15 +477,6 @@ def test_a_decision_is_stored_as_json_with_the_values_that_were_looked_at() -> N
                 "asked_seconds": 8,
                 "priority": 30,
                 "weight": 10,
-                "price_per_second": None,
-                "price": None,
-                "latency_p50": None,
-                "latency_p95": None,
-                "free_slots": None,
-                "free_share": None,
-                "left_this_minute": None,
-                "balance": None,
-                "balance_currency": None,
                 "held_until": "2026-11-22T12:00:00Z",
             },
         ],
@@ -494,5 +485,8 @@ def test_a_decision_is_stored_as_json_with_the_values_that_were_looked_at() -> N
 
 def test_only_those_that_the_strategy_chose_from_are_fitting() -> None:
     decision = route("default", [FIRST, replace(SECOND, free_slots=0)], SHOT)
-    assert [offer.candidate for offer in decision.fitting] == [FIRST]
-    assert [each.standing for each in decision.considered] == [Standing.FITS, Standing.BUSY]
+    assert [offer.candidate for offer in decision.judgement.fitting] == [FIRST]
+    assert [each.standing for each in decision.judgement.considered] == [
+        Standing.FITS,
+        Standing.BUSY,
+    ]

@@ -15,7 +15,8 @@ import pytest
 from django.utils import timezone
 
 from cineflow.core import bulk, ids
-from providers.models import Provider, ProviderModel
+from providers.models import Provider, ProviderModel, Route
+from providers.simulator import aihubmix
 from runs import decisions, launch, metadata, routes
 from runs.models import Attempt, Phase, Run, Status, Task
 from runs.shots import draw
@@ -33,12 +34,12 @@ Settings = Any
 def second(settings: Settings) -> Iterator[Simulator]:
     """Another simulated provider, behind `aihubmix`."""
     with simulator(seconds=0.0) as simulated:
-        connect(settings, "aihubmix", simulated.base_url)
+        connect(settings, "aihubmix", f"{simulated.origin}{aihubmix.PREFIX}")
         yield simulated
 
 
 def connect(settings: Settings, provider_id: str, base_url: str) -> None:
-    known = {"key": "sk-test", "base_url": base_url, "dialect": "openai"}
+    known = {"key": "sk-test", "base_url": base_url, "dialect": provider_id}
     settings.PROVIDERS = {**settings.PROVIDERS, provider_id: known}
 
 
@@ -134,6 +135,23 @@ def test_failover_through_a_provider_that_refuses_everything_ends_every_task_els
         all_end_elsewhere(run, machine, settings)
         assert asked(dead) == posts_of("openai")
     assert second.summary()["posts"] == 60
+
+
+def test_failover_through_a_provider_that_answers_500_and_makes_nothing_ends_every_task_elsewhere(
+    start: MakeRun, machine: Machine, far_end: Simulator, second: Simulator, settings: Settings
+) -> None:
+    """AIHubMix says so when no channel of its has the model."""
+    second.configure(shutdown=True)
+    Provider.objects.filter(pk="aihubmix").update(priority=1)
+    Route.objects.filter(provider_model__name="web-sora-2").delete()
+    run = start(*["a city"] * 60, routing_strategy="failover", concurrency=200)
+    run = machine.run_to_end(run, seconds=5)
+    assert (run.status, run.completed) == (Status.COMPLETED, 60)
+    assert set(run.tasks.values_list("provider_id", flat=True)) == {"openai"}
+    refused = second.summary()["posts"]
+    model = ProviderModel.objects.get(provider="aihubmix", name="sora-2")
+    assert 1 <= refused <= settings.SENDERS + model.trips - 1
+    assert refused == posts_of("aihubmix")
 
 
 def asked(dead: FarEnd) -> int:
@@ -424,9 +442,11 @@ def test_a_lot_stays_for_an_attempt_and_is_drawn_anew_for_the_next() -> None:
 @pytest.fixture
 def another_model(catalogue: None) -> str:
     """The second of `aihubmix`, under a name that the simulator knows."""
-    name = "sora-2-2025-12-08"
-    ProviderModel.objects.filter(provider="aihubmix", name="web-sora-2").update(name=name)
-    return name
+    other = ProviderModel.objects.get(provider="aihubmix", name="sora-2-pro")
+    ProviderModel.objects.filter(pk=other.pk).update(pro="never")
+    routes = Route.objects.filter(model="sora2", provider_model__provider="aihubmix")
+    routes.filter(provider_model__name="web-sora-2").update(provider_model=other)
+    return other.name
 
 
 def test_a_models_own_limits_hold_beside_its_accounts(
