@@ -89,7 +89,7 @@ class HttpCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: Any = None
-    form: Mapping[str, str] | None = None
+    form: Mapping[str, str] | None = None  # multipart where there are `files`, be it none of them
     files: Mapping[str, tuple[str, bytes, str]] | None = field(
         default=None, repr=False
     )  # field: (name, bytes, type)
@@ -150,6 +150,7 @@ class Working:
 
     progress: int | None = None
     retry_after: float | None = None
+    cancelable: bool = True  # as far as its state tells: some end only what has not begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ class Finished:
     """Done; `output` tells `fetch` where the video is. It is stored, so it must be JSON."""
 
     output: Mapping[str, Any] = field(default_factory=dict)
+    cost: Decimal | None = None  # US dollars, where the provider says what it bills
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,11 @@ class Adapter(ABC):
 
     # In which ways it takes a start image, the best one first; a model of the catalogue may take fewer.
     image_inputs: ClassVar[tuple[ImageInput, ...]] = ()
+    # Whether its list tells one request's job from another's. Where it does not, a job that `matches` may be
+    # somebody else's, and only that none does is certain.
+    tells_apart: ClassVar[bool] = True
+    # Whether its list is a history, the last ended first: a job that is missing may still run.
+    lists_only_ended: ClassVar[bool] = False
 
     @abstractmethod
     def submit(self, account: Account, request: GenerationRequest) -> HttpCall | Accepted:
@@ -299,10 +306,11 @@ class Adapter(ABC):
         return None
 
     def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall | None:
-        """List the account's jobs, newest first; None where the dialect has no list."""
+        """List the account's jobs, newest first (but see `lists_only_ended`); None where the dialect has no list."""
         return None
 
-    def read_look_up(self, answer: HttpAnswer) -> LookUpOutcome:
+    def read_look_up(self, answer: HttpAnswer, page: str | None) -> LookUpOutcome:
+        """`page` is what was asked for."""
         return CannotLookUp()
 
     def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
@@ -310,7 +318,7 @@ class Adapter(ABC):
         return False
 
     def cancel(self, account: Account, job: Job) -> HttpCall | None:
-        """None where the dialect has no cancel."""
+        """None where the dialect has no cancel. Asked right after a poll that found the job `cancelable`."""
         return None
 
     def read_cancel(self, answer: HttpAnswer) -> Canceled | NotCanceled:

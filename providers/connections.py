@@ -45,14 +45,17 @@ def prepare(
     headers |= (dict(call.secret_headers) if secrets else {}) | (extra or {})
     for value in headers.values():
         value.encode("latin-1")  # http.client would find out after it has connected
+    form, files = _form(call)
     return requests.Request(
-        call.method,
-        url or call.url,
-        headers=headers,
-        json=call.json,
-        data=call.form,
-        files=call.files,
+        call.method, url or call.url, headers=headers, json=call.json, data=form, files=files
     ).prepare()
+
+
+def _form(call: HttpCall) -> tuple[Any, Any]:
+    """Fields and files, as requests wants them: to it, no files mean that the form is no multipart one."""
+    if call.form and call.files == {}:
+        return None, {name: (None, text) for name, text in call.form.items()}
+    return call.form, call.files
 
 
 @cache

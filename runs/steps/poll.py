@@ -62,16 +62,23 @@ def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int
     if not tasks:
         return 0
     attempts = _latest_attempts(tasks)
-    canceled = cancels.turn(client, [(task, attempts[task.pk]) for task in tasks], now)
-    tasks = [task for task in tasks if task.pk not in canceled]
     started = time.monotonic()
-    outcomes = _ask(client, [attempts[task.pk] for task in tasks])
+    outcomes = dict(zip(tasks, _ask(client, [attempts[task.pk] for task in tasks]), strict=True))
     _note_lateness(tasks, now + timedelta(seconds=time.monotonic() - started))
+    # Only after the poll: some providers delete a finished job, paid as it is, by the call that cancels a waiting one.
+    unfinished = [
+        (task, attempts[task.pk])
+        for task, outcome in outcomes.items()
+        if isinstance(outcome, Working) and outcome.cancelable
+    ]
+    canceled = cancels.turn(client, unfinished, now)
     fault("polled_before_write")
     runs = Run.objects.only("routing_strategy").in_bulk({task.run_id for task in tasks})
     paces = _paces(attempts.values())
     moves, postponed = [], []
-    for task, outcome in zip(tasks, outcomes, strict=True):
+    for task, outcome in outcomes.items():
+        if task.pk in canceled:
+            continue
         attempt = attempts[task.pk]
         pace = paces[attempt.provider_id, attempt.provider_model_id]
         wait = Wait(habits.wait(attempt, pace, now), pace.interval)
@@ -82,7 +89,7 @@ def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int
             postponed.append((task, decided))
     lifecycle.postpone(postponed)
     lifecycle.apply_apart(moves, now=now)
-    return len(tasks) + len(canceled)
+    return len(tasks)
 
 
 def _note_lateness(tasks: Sequence[Task], answered: datetime) -> None:
@@ -237,7 +244,9 @@ def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) ->
     if attempt.phase != Phase.DOWNLOADING:
         values |= {"errors_in_a_row": 0, "crashes": 0}
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
-    known |= {"error_code": "", "error_msg": "", "http_status": None}
+    known |= errors.NONE
+    if outcome.cost is not None:
+        known |= {"cost": outcome.cost}
     why = f"finished at {attempt.provider_id}"
     return Move(
         task,
@@ -270,6 +279,9 @@ def _asked_once(
 
 
 def _lost(task: Task, attempt: Attempt, run: Run, now: datetime) -> Move:
+    if attempt.cancel_asked_at:
+        # Some take a job that waits out of their books when they are asked to end it.
+        return cancels.canceled(task, attempt, now)
     failure = Failure(
         Code.DEPENDENCY_ERROR, f"{attempt.provider_id} does not know the job any more."
     )

@@ -354,9 +354,7 @@ def _accepted(
         give_up = give_up if model.max_poll_seconds is None else model.max_poll_seconds
         cost = None if model.price_per_second is None else model.price_per_second * attempt.seconds
     known: dict[str, Any] = {
-        "error_code": "",
-        "error_msg": "",
-        "http_status": None,
+        **errors.NONE,
         "possibly_billed": False,
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
