@@ -16,6 +16,9 @@ pytestmark = pytest.mark.django_db
 seed = import_module("providers.migrations.0002_seed")
 recovery = import_module("providers.migrations.0006_recovery_of_the_seeded")
 CONTRACT = [row[0] for row in seed.PROVIDERS]
+CONTRACTS_MODELS = ProviderModel.objects.filter(
+    provider__in=CONTRACT, name__in=[row[1] for row in seed.PROVIDER_MODELS]
+)
 TABLES: list[Any] = [Provider, VideoModel, ProviderModel, Route]
 
 
@@ -82,8 +85,7 @@ def test_the_map_names_providers_in_the_order_they_are_asked() -> None:
 
 
 def test_each_provider_model_knows_how_it_relates_to_pro() -> None:
-    models = ProviderModel.objects.filter(provider__in=CONTRACT)
-    found = models.values_list("provider", "name", "pro")
+    found = CONTRACTS_MODELS.values_list("provider", "name", "pro")
     assert set(found) == {
         ("sora_hk", "sora2", "on_request"),
         ("sora_hk", "sora2-pro", "on_request"),
@@ -98,8 +100,7 @@ def test_each_provider_model_knows_how_it_relates_to_pro() -> None:
 
 
 def test_prices_are_seeded_only_where_they_are_known() -> None:
-    models = ProviderModel.objects.filter(provider__in=CONTRACT)
-    priced = models.exclude(price_per_second=None)
+    priced = CONTRACTS_MODELS.exclude(price_per_second=None)
     found = priced.values_list("provider", "name", "price_per_second", "price_as_of", "retired_at")
     ended, as_of = date(2026, 9, 24), date(2026, 9, 1)
     assert set(found) == {

@@ -6,7 +6,7 @@ and the key nowhere but at its own provider. `tests/providers/dialects.py` says 
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,9 +159,9 @@ def test_a_start_image_reaches_the_provider(world: World) -> None:
     if inputs is None:
         inputs = registry.adapter(world.dialect.provider).image_inputs
     ways = {"bytes" if how != ImageInput.URL else "address" for how in inputs}
-    pictures: dict[str, Callable[[], str]] = {"bytes": uploaded, "address": lambda: OUTSIDE}
     for way in sorted(ways):
-        run = world.to_end(f"A city at dusk, by {way}", fields={"image_url": pictures[way]()})
+        image_url = OUTSIDE if way == "address" else uploaded()
+        run = world.to_end(f"A city at dusk, by {way}", fields={"image_url": image_url})
         assert (run.status, only_task(run).error_msg) == (Status.COMPLETED, "")
     seen = [(post["image_url"], bool(post["image_sha256"])) for post in world.posts()]
     assert seen == [(OUTSIDE, False)] * ("address" in ways) + [(None, True)] * ("bytes" in ways)
