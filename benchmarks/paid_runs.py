@@ -2,6 +2,7 @@
 
 import json
 import math
+import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,8 +77,11 @@ class Late:
 
 def lateness(made: Stack, *, since: float = 0.0, until: float = math.inf) -> list[Late]:
     """Of the polls of all workers, which write it down when they end."""
-    files = made.folder.glob("late-*.json")
-    found = [Late(*poll) for file in files for poll in json.loads(file.read_text())]
+    found = [
+        Late(*poll)
+        for file in made.folder.glob("late-*")
+        for poll in struct.iter_unpack("dd", file.read_bytes())
+    ]
     return [late for late in found if since <= late.at <= until]
 
 

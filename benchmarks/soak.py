@@ -25,12 +25,13 @@ WORKERS = 2
 _JOB_SECONDS = 10.0
 _POLL_SECONDS = 2.0
 _SAMPLE_SECONDS = 10.0
+_SAMPLES_A_MINUTE = 6
 _TICK_SECONDS = 0.5
 _PATIENCE_SECONDS = 300.0
 
 _TABLES = """
 SELECT (SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables)::float8 / 1e6,
-    (SELECT sum(n_dead_tup) FROM pg_stat_user_tables)::int,
+    (SELECT 100.0 * sum(n_dead_tup) / greatest(sum(n_live_tup), 1) FROM pg_stat_user_tables)::float8,
     (SELECT sum(completed) FROM runs_run)::int,
     (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
         AND pid <> pg_backend_pid())::int
@@ -46,7 +47,7 @@ class Sample:
     open_files: int
     broker_connections: int
     table_megabytes: float
-    dead_rows: int
+    dead_rows_percent: float
     takes: int
     database_connections: int
 
@@ -133,21 +134,21 @@ def measure(there: FarEnd, minutes: float, shots_per_second: float) -> tuple[Soa
 
 
 def figures(samples: Sequence[Sample], late: Sequence[Late]) -> dict[str, list[float]]:
-    """Each line of the table: its values over all samples but the first, which has no minute before it."""
-    pairs = list(itertools.pairwise(samples))
-    first, after = samples[0], samples[1:]
+    """Each line of the table: its values over all samples that have a minute before them."""
+    first, after = samples[0], samples[_SAMPLES_A_MINUTE:]
+    minutes = list(zip(samples, after, strict=False))
     return {
         "web, MB": [_memory(sample, "web") for sample in after],
         "workers together, MB": [_memory(sample, "worker") for sample in after],
         "connections of the database": [sample.database_connections for sample in after],
         "connections of the broker": [sample.broker_connections for sample in after],
         "open files of the workers": [sample.open_files for sample in after],
-        "dead rows": [sample.dead_rows for sample in after],
+        "dead rows, %": [sample.dead_rows_percent for sample in after],
         "tables, MB": [sample.table_megabytes for sample in after],
         "tables, KB a take": [_kilobytes_a_take(first, sample) for sample in after],
-        "takes a minute": [60 * (b.takes - a.takes) / (b.at - a.at) for a, b in pairs],
-        "polls late, s p50": [_late(late, a.at, b.at, 0.5) for a, b in pairs],
-        "polls late, s p99": [_late(late, a.at, b.at, 0.99) for a, b in pairs],
+        "takes a minute": [60 * (b.takes - a.takes) / (b.at - a.at) for a, b in minutes],
+        "polls late, s p50": [_late(late, a.at, b.at, 0.5) for a, b in minutes],
+        "polls late, s p99": [_late(late, a.at, b.at, 0.99) for a, b in minutes],
     }
 
 
@@ -164,7 +165,7 @@ def _late(late: Iterable[Late], since: float, until: float, share: float) -> flo
 
 
 def rows(shown: dict[str, list[float]]) -> list[list[str]]:
-    """The mean of each sixth of the time but the first: what grows, grows along the line."""
+    """The mean of each sixth of the time: what grows, grows along the line."""
     return [[name, *(f"{part:.4g}" for part in _sixths(values))] for name, values in shown.items()]
 
 
@@ -175,13 +176,14 @@ def _sixths(values: Sequence[float]) -> list[float]:
 
 
 def draw(samples: Sequence[Sample], shown: dict[str, list[float]]) -> None:
-    after = samples[1:]
-    names = after[-1].memory
+    after = samples[_SAMPLES_A_MINUTE:]
     plots.draw(
         "soak",
         {
             "minutes": [(sample.at - samples[0].at) / 60 for sample in after],
-            "memory": {name: [sample.memory.get(name) for sample in after] for name in names},
+            "memory": {
+                name: [sample.memory.get(name) for sample in after] for name in after[-1].memory
+            },
             "connections": {
                 name: shown[name]
                 for name in (
@@ -192,7 +194,7 @@ def draw(samples: Sequence[Sample], shown: dict[str, list[float]]) -> None:
             "tables": {
                 "MB": shown["tables, MB"],
                 "KB a take": shown["tables, KB a take"],
-                "dead rows, hundreds": [value / 100 for value in shown["dead rows"]],
+                "dead rows, %": shown["dead rows, %"],
             },
             "pace": {
                 "takes stored": shown["takes a minute"],
@@ -204,7 +206,7 @@ def draw(samples: Sequence[Sample], shown: dict[str, list[float]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--minutes", type=float, default=60, help="2 at least")
     parser.add_argument("--shots", type=float, default=2, help="a second")
     given = parser.parse_args()
     interrupt_on_signals()

@@ -1,8 +1,8 @@
 """The worker as it is. It also writes down when each poll was answered and how late: into its data folder."""
 
-import json
 import logging
 import os
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from cineflow.worker import app
 
 __all__ = ["app"]
 
-_late: list[tuple[float, float]] = []
+# Pairs, of 16 bytes each: its memory is measured too.
+_late = array("d")
 
 
 class _Keep(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        _late.extend((record.created, seconds) for seconds in getattr(record, "late", ()))
+        for seconds in getattr(record, "late", ()):
+            _late.extend((record.created, seconds))
 
 
 _polls = logging.getLogger("runs.steps.poll")
@@ -28,4 +30,4 @@ _polls.addHandler(_Keep())
 
 @worker_shutdown.connect
 def _tell(**_: Any) -> None:
-    Path(os.environ["CINEFLOW_DATA_DIR"], f"late-{os.getpid()}.json").write_text(json.dumps(_late))
+    Path(os.environ["CINEFLOW_DATA_DIR"], f"late-{os.getpid()}").write_bytes(_late.tobytes())

@@ -42,7 +42,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 ROOT_URLCONF = "cineflow.urls"
 WSGI_APPLICATION = "cineflow.wsgi.application"
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "cineflow.apps.CineflowAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -28,6 +28,7 @@ _THEIRS = Meaning(Code.SERVER_ERROR)
 _KEY = Meaning(Code.UNAUTHORIZED)
 _LATE = Meaning(Code.TIMEOUT)
 _OURS = Meaning(Code.VALIDATION_ERROR)
+_ENDED = Meaning(Code.CANCELED)
 
 # In lower case. Relays pass on the codes of those behind them, so all of them are here together.
 CODES: Mapping[str, Meaning] = {
@@ -69,6 +70,23 @@ CODES: Mapping[str, Meaning] = {
     "outputvideosensitivecontentdetected": _OUTPUT,
     "datainspectionfailed": _INPUT,
     "concurrent_requests_limit": _SLOWER,
+    # fal (its `error_type` and `detail[].type`)
+    "client_cancelled": _ENDED,
+    "request_timeout": _THEIRS,
+    "startup_timeout": _THEIRS,
+    "generation_timeout": _THEIRS,
+    "runner_scheduling_failure": _THEIRS,
+    "runner_connection_timeout": _THEIRS,
+    "runner_connection_refused": _THEIRS,
+    "runner_connection_error": _THEIRS,
+    "runner_disconnected": _THEIRS,
+    "runner_incomplete_response": _THEIRS,
+    "runner_server_error": _THEIRS,
+    "downstream_service_error": _THEIRS,
+    "downstream_service_unavailable": _THEIRS,
+    "no_media_generated": _THEIRS,
+    # Runway; more of its codes are families
+    "internal": _THEIRS,
     # vLLM-Omni, LiteLLM
     "enginegenerateerror": _THEIRS,
     "enginedeaderror": _THEIRS,
@@ -79,8 +97,13 @@ CODES: Mapping[str, Meaning] = {
 _FAMILIES: tuple[tuple[str, Meaning], ...] = (
     ("safety.output.", _OUTPUT),
     ("safety.input.", _INPUT),
+    ("safety.", _INPUT),
     ("input_preprocessing.safety.", _INPUT),
+    ("input_preprocessing.internal", _THEIRS),
     ("asset.invalid", _OURS),
+    ("third_party.input_validation", _OURS),
+    ("third_party.unavailable", _THEIRS),
+    ("internal.", _THEIRS),
 )
 
 
@@ -119,6 +142,9 @@ WORDINGS: tuple[Wording, ...] = (
     Wording(
         "预扣费额度失败", _NO_MONEY, "New API, service/pre_consume_quota.go", date(2026, 8, 22)
     ),
+    Wording("content moderation", _INPUT, "Runway, of prompts", date(2026, 9, 26)),
+    Wording("enough credits", _NO_MONEY, "Runway, with status 400", date(2026, 9, 2)),
+    Wording("exhausted balance", _NO_MONEY, "fal, of a locked account", date(2026, 8, 6)),
     Wording("quota is not enough", _NO_MONEY, "One API and New API", date(2026, 9, 4)),
     Wording("无可用渠道", _GONE, "One API and New API, distributor", date(2026, 9, 4)),
     Wording("no available channel", _GONE, "New API, distributor", date(2026, 9, 4)),

@@ -139,6 +139,9 @@ class ProviderModel(Holdable, models.Model):
         help_text='How it takes a start image: of "upload", "inline", "url", the best one first; '
         "[]: it takes none; empty: as its adapter does.",
     )
+    needs_image = models.BooleanField(
+        default=False, db_default=False, help_text="Makes nothing without a start image."
+    )
     max_image_bytes = models.PositiveIntegerField(
         null=True, blank=True, help_text="Of a start image; empty: no limit is known."
     )

@@ -12,9 +12,12 @@ from django.conf import settings
 from providers.adapters import openai
 from providers.adapters.aihubmix import AIHubMix
 from providers.adapters.ark import Ark
+from providers.adapters.fal import FalQueue
 from providers.adapters.minimax import MiniMax
 from providers.adapters.openrouter import OpenRouter
 from providers.adapters.preview import Preview
+from providers.adapters.replicate import Replicate
+from providers.adapters.runway import Runway
 from providers.adapters.sora_hk import SoraHK
 from providers.base import Account, Adapter
 
@@ -23,10 +26,13 @@ LOCAL = "preview"
 # By dialect; a provider speaks the one of its own name unless its settings name another.
 _ADAPTERS: Mapping[str, Adapter] = {
     LOCAL: Preview(),
+    "fal": FalQueue(),
     "sora_hk": SoraHK(),
     **openai.DIALECTS,
     "aihubmix": AIHubMix(),
     "openrouter": OpenRouter(),
+    "replicate": Replicate(),
+    "runway": Runway(),
     "ark": Ark(),
     "minimax": MiniMax(),
 }

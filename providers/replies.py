@@ -267,3 +267,12 @@ def dollars(value: object) -> Decimal | None:
         return None
     usable = told.is_finite() and 0 <= told < _MOST_DOLLARS
     return told.quantize(Decimal("0.0001")) if usable else None
+
+
+def unix_time(text: object) -> float:
+    """Of a time as ISO 8601 has it; raises `UnexpectedReply` when it is none."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise UnexpectedReply("the answer has no time that can be read") from None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

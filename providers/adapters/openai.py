@@ -6,9 +6,12 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar
 
-from providers.base import Account, Adapter
+from providers.base import Account, Adapter, Notice, Unverified
+from providers.replies import json_object
+from providers.signatures import check_standard_webhook
 from providers.videos import STATES, Cancel, Profile, State, Videos
 
 
@@ -16,6 +19,16 @@ class OpenAIVideos(Videos):
     """OpenAI's own, and whoever says to be a drop-in for it; some of those have a cancel."""
 
     profile: ClassVar = Profile(cancel=Cancel.POST)
+
+    def read_notice(
+        self, secret: str, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notice:
+        """`{"type": "video.completed" or "video.failed", "data": {"id"}}`, of a project's webhook."""
+        event_id = check_standard_webhook(secret, headers, body, now)
+        match json_object(body):
+            case {"data": {"id": str(video)}}:
+                return Notice(video, event_id)
+        raise Unverified("the notice names no video")
 
 
 def _api_key(account: Account) -> dict[str, str]:

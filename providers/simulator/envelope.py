@@ -17,6 +17,7 @@ from providers.simulator.faults import Fault, UnknownDirective
 from providers.simulator.jobs import Job, Order
 from providers.simulator.ledger import POST
 from providers.simulator.pictures import BadPicture
+from providers.simulator.webhooks import Subscription, announce
 
 _MOST_BYTES = 64 * 1024 * 1024
 # What a poll may say of a job that is not so.
@@ -48,14 +49,16 @@ class Words(ABC):
         """A request that is wrong in itself."""
 
 
-def build_app(words: Words, *, open_paths: frozenset[str] = frozenset()) -> web.Application:
+def build_app(
+    words: Words, *, open_paths: frozenset[str] = frozenset(), scheme: str = "Bearer"
+) -> web.Application:
     """Its routes ask for the account's key, save those whose whole path is in `open_paths`."""
 
     @web.middleware
     async def in_the_envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if request.path not in open_paths:
-                _check_access(request, words)
+                _check_access(request, words, scheme)
             return await handler(request)
         except Refused as refused:
             return _recorded(request, refused)
@@ -67,13 +70,13 @@ def build_app(words: Words, *, open_paths: frozenset[str] = frozenset()) -> web.
     return web.Application(middlewares=[in_the_envelope], client_max_size=_MOST_BYTES)
 
 
-def _check_access(request: web.Request, words: Words) -> None:
+def _check_access(request: web.Request, words: Words, wanted: str) -> None:
     engine = request.config_dict[ENGINE]
     if engine.settings.shutdown:
         raise words.error(Fault("404"))
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     expected = engine.api_key
-    if scheme != "Bearer" or not key.strip() or (expected and key.strip() != expected):
+    if scheme != wanted or not key.strip() or (expected and key.strip() != expected):
         raise words.error(Fault("401"))
 
 
@@ -83,15 +86,17 @@ def _recorded(request: web.Request, refused: Refused) -> web.Response:
     return refused.answer()
 
 
-async def fields(request: web.Request, words: Words, known: set[str]) -> dict[str, Any]:
-    """The JSON object of a request, with no field but the known ones."""
+async def fields(
+    request: web.Request, words: Words, known: set[str] | None = None
+) -> dict[str, Any]:
+    """The JSON object of a request, with no field but the known ones, if they are."""
     try:
         found = json.loads(await request.read())
     except ValueError as error:
         raise words.bad("the body is no JSON") from error
     if not isinstance(found, dict):
         raise words.bad("the body must be an object")
-    for name in found.keys() - known:
+    for name in found.keys() - (found.keys() if known is None else known):
         raise words.bad(f"unknown parameter: {name}")
     return found
 
@@ -104,13 +109,19 @@ async def submitted(
     accepted: Callable[[Job], dict[str, Any]],
     *,
     status: int = 200,
+    subscription: Subscription | None = None,
 ) -> web.Response:
-    """Take an order and answer it, or go wrong as its prompt asks. The first field of `accepted` is the id."""
+    """Take an order and answer it, or go wrong as its prompt asks. The first field of `accepted` is the id.
+
+    Who has a `subscription` is told when the job has ended.
+    """
     try:
         job, fault = take(request, order, new_id)
     except NotTaken as refused:
         return bare(request, refused.fault) or words.error(refused.fault, order.model).answer()
     body = accepted(job)
+    if subscription:
+        await announce(request, job, subscription)
     if fault and (answer := bare(request, fault)):
         return answer
     match fault:

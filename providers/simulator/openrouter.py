@@ -17,6 +17,7 @@ from providers.simulator.envelope import Refused, Words
 from providers.simulator.faults import Fault, UnknownDirective
 from providers.simulator.jobs import Job, Order
 from providers.simulator.openrouter_models import MODELS
+from providers.simulator.webhooks import Subscription, timed
 
 PREFIX = "/openrouter/api/v1"
 # What the simulator bills for a second of any model, in US dollars.
@@ -100,8 +101,33 @@ def build_app() -> web.Application:
 
 
 async def create(request: web.Request) -> web.Response:
-    order = _order(await envelope.fields(request, _WORDS, _FIELDS))
-    return await envelope.submitted(request, _WORDS, order, _new_id, _accepted, status=202)
+    fields = await envelope.fields(request, _WORDS, _FIELDS)
+    subscription = _subscription(request, fields.get("callback_url"))
+    return await envelope.submitted(
+        request,
+        _WORDS,
+        _order(fields),
+        _new_id,
+        _accepted,
+        status=202,
+        subscription=subscription,
+    )
+
+
+def _subscription(request: web.Request, url: object) -> Subscription | None:
+    if not isinstance(url, str):
+        return None
+    engine = request.config_dict[ENGINE]
+
+    def tell(job: Job) -> Mapping[str, Any]:
+        video = _video(request, job, "")
+        return {"type": f"video.generation.{video['status']}", "data": video}
+
+    def event_id(job: Job) -> str:
+        return f"{job.id}-{_STATUS[job.status(engine.now())]}"
+
+    sign = timed(engine.settings.webhook_secret, prefix="X-OpenRouter-")
+    return Subscription(url, sign, tell, event_id)
 
 
 async def retrieve(request: web.Request) -> web.Response:

@@ -11,10 +11,11 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Picture:
-    """One of the two, as the ledger keeps it."""
+    """One of the two, as the ledger keeps it; of what we have, the size in pixels."""
 
     sha256: str | None = None
     url: str | None = None
+    size: tuple[int, int] | None = None
 
 
 class BadPicture(ValueError):
@@ -32,7 +33,7 @@ def read(url: object) -> Picture:
         raise BadPicture("the url of an image must be an address or a base64 data URL")
     try:
         content = base64.b64decode(payload, validate=True)
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP")):
-            return Picture(sha256=hashlib.sha256(content).hexdigest())
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP")) as image:
+            return Picture(sha256=hashlib.sha256(content).hexdigest(), size=image.size)
     except (binascii.Error, OSError, ValueError) as error:
         raise BadPicture("this is no JPEG, PNG or WebP picture") from error

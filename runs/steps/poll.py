@@ -279,6 +279,9 @@ def _asked_once(
 
 
 def _lost(task: Task, attempt: Attempt, run: Run, now: datetime) -> Move:
+    if attempt.cancel_asked_at:
+        # Some take a job that waits out of their books when they are asked to end it.
+        return cancels.canceled(task, attempt, now)
     failure = Failure(
         Code.DEPENDENCY_ERROR, f"{attempt.provider_id} does not know the job any more."
     )

@@ -92,6 +92,7 @@ class Dialect:
     model: str  # logical
     provider_model: str
     seconds: int
+    image_model: str = ""  # the provider's for a shot with a start image, where that is another one
     settings: Mapping[str, Any] = field(
         default_factory=dict
     )  # of the account, besides key and base_url
@@ -113,6 +114,7 @@ class Dialect:
     )  # of `failures`: it is what was made that is refused
     fetches: Mapping[str, bool] = field(default_factory=dict)  # False: it has no such fault
     lists_jobs: bool = True
+    absence_is_told: bool = True  # False where its list may miss a job that was made
     cancels: bool = False
     retires: bool = True  # tells of a model that is gone
 
@@ -312,5 +314,60 @@ DIALECTS = (
         polls_for_ever={"no_output": Code.SERVER_ERROR, "in_body_error": Code.TIMEOUT},
         failures={"server_error": Code.UNKNOWN_ERROR},
         retires=False,  # what is a model here is a switch there
+    ),
+    Dialect(
+        name="fal",
+        provider="fal",
+        prefix="/fal/queue",
+        api_prefix="/fal/api/v1",
+        model="seedance",
+        provider_model="bytedance/seedance-2.5/text-to-video",
+        image_model="bytedance/seedance-2.5/image-to-video",
+        seconds=4,
+        columns=_IMPATIENT,
+        submits={"400": refused(Code.VALIDATION_ERROR), "insufficient_quota": None},
+        polls=frozenset({"result_error"}),
+        polls_for_ever={
+            "no_output": Code.SERVER_ERROR,
+            "result_refused": Code.VALIDATION_ERROR,
+            "result_error": Code.TIMEOUT,
+        },
+        failures={"timeout": Code.SERVER_ERROR},
+        absence_is_told=False,
+        cancels=True,
+    ),
+    Dialect(
+        name="replicate",
+        provider="replicate",
+        prefix="/replicate/v1",
+        model="seedance2",
+        provider_model="bytedance/seedance-2.0",
+        seconds=4,
+        columns=_IMPATIENT,
+        submits={"400": refused(Code.VALIDATION_ERROR), "insufficient_quota": None},
+        polls_for_ever={"no_output": Code.SERVER_ERROR},
+        cancels=True,
+    ),
+    Dialect(
+        name="runway",
+        provider="runway",
+        prefix="/runway",
+        model="gen4",
+        provider_model="gen4.5",
+        seconds=4,
+        columns=_IMPATIENT,
+        submits={
+            "400": refused(Code.VALIDATION_ERROR),
+            "insufficient_quota": None,
+        },
+        polls_for_ever={"no_output": Code.SERVER_ERROR},
+        failures={
+            "input_moderation": Code.CONTENT_POLICY,
+            "asset": Code.VALIDATION_ERROR,
+        },
+        output_refusals=frozenset({"moderation"}),
+        lists_jobs=False,
+        cancels=True,
+        retires=False,  # an unknown model is a wrong value like any other
     ),
 )

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,16 @@ from providers.base import (
     HttpCall,
     Job,
     NoAnswer,
+    Notice,
     PollOutcome,
     Rejected,
     StartImage,
     SubmitOutcome,
+    Unverified,
     Working,
 )
 from providers.errors import Code, Failure, UnexpectedReply
+from tests.providers.test_signatures import SECRET, signed
 
 WIRE = Path(__file__).parent.parent / "wire" / "openai"
 ADAPTER = OpenAIVideos()
@@ -273,3 +277,23 @@ def test_no_status_without_a_body_is_an_acceptance() -> None:
     refused = {400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 429}
     assert kinds[Rejected] == moved | refused
     assert kinds[Ambiguous] == {408, *range(500, 600)}
+
+
+# ---- notices -------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+
+def test_a_notice_of_a_video_that_is_signed_names_it() -> None:
+    event = {"id": "evt_1", "object": "event", "type": "video.completed", "data": {"id": "video_1"}}
+    body = json.dumps(event).encode()
+    notice = ADAPTER.read_notice(SECRET, signed(body, NOW), body, NOW)
+    assert notice == Notice("video_1", "msg_1")
+    with pytest.raises(Unverified):
+        ADAPTER.read_notice(SECRET, {}, body, NOW)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"<html>", b'{"data": {"id": 7}}'])
+def test_a_notice_of_no_video_is_refused(body: bytes) -> None:
+    with pytest.raises(Unverified, match="names no video"):
+        ADAPTER.read_notice(SECRET, signed(body, NOW), body, NOW)
