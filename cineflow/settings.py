@@ -247,6 +247,8 @@ MAX_POLL_TIME = env.float("MAX_POLL_TIME", default=2100.0)
 API_REQUEST_TIMEOUT_SECONDS = env.float("API_REQUEST_TIMEOUT_SECONDS", default=30.0)
 DOWNLOAD_TIMEOUT_SECONDS = env.float("DOWNLOAD_TIMEOUT_SECONDS", default=300.0)
 MAX_CONCURRENT_TASKS = env.int("MAX_CONCURRENT_TASKS", default=1000)
+# So many days before its vendor ends a model, its users are told.
+SUNSET_WARNING_DAYS = env.int("SUNSET_WARNING_DAYS", default=60)
 
 # ---- the engine's own rhythm: data, so that a test can run it in seconds ------------------------
 SWEEP_INTERVAL_SECONDS = env.float("SWEEP_INTERVAL_SECONDS", default=1.0)
