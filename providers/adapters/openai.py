@@ -32,6 +32,7 @@ from providers.base import (
     Rejected,
     Search,
     SeenJob,
+    Standing,
     StartImage,
     SubmitOutcome,
     Working,
@@ -149,6 +150,26 @@ class OpenAIVideos(Adapter):
         body = json_object(answer.body)
         ended = body is not None and body.get("status") in ("cancelled", "canceled")
         return Canceled() if _is_success(answer) and ended else NotCanceled()
+
+    def standing(self, account: Account) -> HttpCall:
+        """The list of models: no video, no cost, and every server of this protocol has one."""
+        return HttpCall("GET", _url(account, "models"), secret_headers=_secrets(account))
+
+    def read_standing(self, answer: HttpAnswer) -> Standing | Failure:
+        body = json_object(answer.body)
+        if not _is_success(answer):
+            error = error_body(body)
+            code = named(error) or REFUSALS.get(answer.status, Code.SERVER_ERROR)
+            return failure(code, error, answer)
+        match body:
+            case {"data": [*models]}:
+                names = tuple(
+                    model["id"]
+                    for model in models
+                    if isinstance(model, dict) and isinstance(model.get("id"), str)
+                )
+                return Standing(f"lists {len(names)} models", models=names)
+        raise UnexpectedReply("the list of models is no list")
 
     def image_size(self, request: GenerationRequest) -> tuple[int, int]:
         """Any other size is refused; a pro model takes this one as well."""

@@ -15,7 +15,7 @@ from providers.simulator.faults import CREATES_A_JOB, Fault, UnknownDirective, p
 from providers.simulator.jobs import Job
 from providers.simulator.ledger import POST
 from providers.simulator.openai_errors import Refused, scripted
-from providers.simulator.openai_orders import read_order
+from providers.simulator.openai_orders import MODELS, read_order
 
 PREFIX = "/openai/v1"
 
@@ -36,6 +36,7 @@ _FAILURES = {
 
 def build_app() -> web.Application:
     app = web.Application(middlewares=[_in_the_envelope], client_max_size=64 * 1024 * 1024)
+    app.router.add_get("/models", list_models, allow_head=False)
     app.router.add_post("/videos", create)
     app.router.add_get("/videos", list_videos, allow_head=False)
     app.router.add_get("/videos/{id}", retrieve, allow_head=False)
@@ -43,6 +44,11 @@ def build_app() -> web.Application:
     app.router.add_post("/videos/{id}/cancel", cancel)
     app.router.add_get("/videos/{id}/content", content, allow_head=False)
     return app
+
+
+async def list_models(request: web.Request) -> web.Response:
+    data = [{"id": name, "object": "model", "owned_by": "simulator"} for name in sorted(MODELS)]
+    return web.json_response({"object": "list", "data": data})
 
 
 async def create(request: web.Request) -> web.Response:
