@@ -58,6 +58,15 @@ LIVE = (Phase.SENDING, Phase.ACCEPTED, Phase.AMBIGUOUS, Phase.DOWNLOADING)
 IN_FLIGHT = (Phase.SENDING, Phase.ACCEPTED, Phase.AMBIGUOUS)
 
 
+class Conform(models.TextChoices):
+    """What becomes of a shot whose exact length no model makes."""
+
+    ROUTE = "route", "it fails with no_provider"
+    STRICT = "strict", "the run is refused"
+    NEAREST_LONGER = "nearest_longer", "a model's next longer length is made"
+    NEAREST = "nearest", "a model's nearest length is made; of two the longer one"
+
+
 class Run(models.Model):
     """A storyboard's chosen segments × takes, frozen into tasks."""
 
@@ -71,6 +80,13 @@ class Run(models.Model):
     model_id = models.CharField(max_length=64)
     routing_strategy = models.CharField(max_length=16, default="default")
     provider_id = models.CharField(max_length=64, blank=True, help_text="For the manual strategy.")
+    conform = models.CharField(
+        max_length=16,
+        choices=Conform.choices,
+        default=Conform.ROUTE,
+        db_default=Conform.ROUTE,
+        help_text="What becomes of a shot whose exact length no model makes.",
+    )
     gen_count = models.PositiveSmallIntegerField(default=1)
     concurrency = models.PositiveSmallIntegerField(default=3)
     range = models.TextField(default="all")
@@ -171,7 +187,9 @@ class Task(models.Model):
     provider_id = models.CharField(max_length=64, blank=True)
     provider_model_id = models.CharField(max_length=255, blank=True)
     routing = models.JSONField(
-        null=True, blank=True, help_text="The candidates, and why each was or was not taken."
+        null=True,
+        blank=True,
+        help_text="The newest decision: the candidates, and why each was or was not taken.",
     )
     progress = models.PositiveSmallIntegerField(null=True, blank=True)
     error_code = models.CharField(max_length=32, blank=True)
@@ -271,7 +289,12 @@ class Attempt(models.Model):
         default=dict, db_default={}, blank=True, help_text="What its acceptance said beside the id."
     )
     prompt = models.TextField()
-    seconds = models.PositiveSmallIntegerField()
+    seconds = models.PositiveSmallIntegerField(
+        help_text="Asked for and billed; the wish stands in the routing."
+    )
+    routing = models.JSONField(
+        null=True, blank=True, help_text="The decision that this attempt came from."
+    )
     options = models.JSONField(
         default=dict,
         db_default={},
