@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -70,7 +70,7 @@ def check(provider_id: str, *, transport: Transport, now: datetime) -> list[Line
     found = []
     try:
         for line in looking:
-            found.append(line)  # noqa: PERF402 - what was found before the end is kept
+            found.append(line)
     except _Stop as stop:
         found.append(stop.line)
     return [*found, *_in_the_catalogue(provider, now)]
