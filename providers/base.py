@@ -142,6 +142,7 @@ class Working:
 
     progress: int | None = None
     retry_after: float | None = None
+    cancelable: bool = True  # as far as its state tells: some end only what has not begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ class Finished:
     """Done; `output` tells `fetch` where the video is. It is stored, so it must be JSON."""
 
     output: Mapping[str, Any] = field(default_factory=dict)
+    cost: Decimal | None = None  # US dollars, where the provider says what it bills
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,9 @@ class Adapter(ABC):
 
     # In which ways it takes a start image, the best one first; a model of the catalogue may take fewer.
     image_inputs: ClassVar[tuple[ImageInput, ...]] = ()
+    # Whether its list tells one request's job from another's. Where it does not, a job that `matches` may be
+    # somebody else's, and only that none does is certain.
+    tells_apart: ClassVar[bool] = True
 
     @abstractmethod
     def submit(self, account: Account, request: GenerationRequest) -> HttpCall | Accepted:
@@ -294,7 +299,8 @@ class Adapter(ABC):
         """List the account's jobs, newest first; None where the dialect has no list."""
         return None
 
-    def read_look_up(self, answer: HttpAnswer) -> LookUpOutcome:
+    def read_look_up(self, answer: HttpAnswer, page: str | None) -> LookUpOutcome:
+        """`page` is what was asked for."""
         return CannotLookUp()
 
     def matches(self, request: GenerationRequest, job: SeenJob) -> bool:
@@ -302,7 +308,7 @@ class Adapter(ABC):
         return False
 
     def cancel(self, account: Account, job: Job) -> HttpCall | None:
-        """None where the dialect has no cancel."""
+        """None where the dialect has no cancel. Asked right after a poll that found the job `cancelable`."""
         return None
 
     def read_cancel(self, answer: HttpAnswer) -> Canceled | NotCanceled:

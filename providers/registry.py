@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from providers.adapters.ark import Ark
+from providers.adapters.minimax import MiniMax
 from providers.adapters.openai import OpenAIVideos
+from providers.adapters.openrouter import OpenRouter
 from providers.adapters.preview import Preview
 from providers.base import Account, Adapter
 
@@ -19,6 +22,9 @@ LOCAL = "preview"
 _ADAPTERS: Mapping[str, Adapter] = {
     LOCAL: Preview(),
     "openai": OpenAIVideos(),
+    "openrouter": OpenRouter(),
+    "ark": Ark(),
+    "minimax": MiniMax(),
 }
 
 

@@ -3,13 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from providers.base import HttpAnswer
-from providers.errors import Code, Failure
+from providers.base import Ambiguous, HttpAnswer, NoAnswer, Rejected
+from providers.calls import is_usable_id
+from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
 
 # A provider's mistake must not hold an account for a year.
@@ -172,3 +174,73 @@ def percent(progress: object) -> int | None:
     except (ValueError, OverflowError):
         return None
     return min(max(number, 0), 100)
+
+
+# ---- what an answer comes to ---------------------------------------------------------------------
+
+FINISHED_WITHOUT_A_VIDEO = "The provider says that the job is finished, without a video."
+_REDIRECTED = "The base URL redirects to another one: set that one."
+_GONE = (404, 410)
+_MOST_DOLLARS = 10**8
+
+
+def is_success(answer: HttpAnswer) -> bool:
+    return 200 <= answer.status < 300
+
+
+def refused(answer: HttpAnswer, error: ErrorBody, code: Code | None) -> Rejected | Ambiguous:
+    """An answer to a submit that accepts nothing. `code` is what the provider's own words mean, if they mean one.
+
+    Raises `UnexpectedReply` for a status that says neither yes nor no.
+    """
+    if answer.status in (301, 307, 308):
+        return Rejected(Failure(Code.DEPENDENCY_ERROR, _REDIRECTED, answer.status))
+    if answer.status == 408:
+        return Ambiguous(_told(Code.TIMEOUT, error, answer))
+    if answer.status >= 500:
+        return Ambiguous(_told(Code.SERVER_ERROR, error, answer))
+    if answer.status not in REFUSALS:
+        raise UnexpectedReply(f"HTTP {answer.status} in answer to a submit")
+    told = _told(code or named(error) or REFUSALS[answer.status], error, answer)
+    gone = answer.status in _GONE and told.code == Code.DEPENDENCY_ERROR
+    return Rejected(replace(told, gone=gone))
+
+
+def unanswered(answer: HttpAnswer, error: ErrorBody, code: Code | None = None) -> NoAnswer:
+    """An answer to a poll or a look-up that tells nothing of any job."""
+    meant = code or named(error) or REFUSALS.get(answer.status, Code.SERVER_ERROR)
+    return NoAnswer(_told(meant, error, answer), gone=answer.status in _GONE)
+
+
+def _told(code: Code, error: ErrorBody, answer: HttpAnswer) -> Failure:
+    return replace(failure(code, error, answer), provider_code=error.code or error.kind)
+
+
+def job_id(value: object) -> str:
+    """The id in an acceptance; raises `UnexpectedReply` when there is none that could be used."""
+    if isinstance(value, str) and is_usable_id(value):
+        return value
+    raise UnexpectedReply("the answer to a submit has no usable id")
+
+
+def dollars(value: object) -> Decimal | None:
+    """A sum as a provider tells it, as our columns keep it; None when it is no sum."""
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        return None
+    try:
+        told = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    usable = told.is_finite() and 0 <= told < _MOST_DOLLARS
+    return told.quantize(Decimal("0.0001")) if usable else None
+
+
+def told_failure(
+    error: ErrorBody, code: Code | None = None, *, output_refused: bool = False
+) -> Failure:
+    """What a failed job, or an error inside a success, says of itself. `code`: as in `refused`."""
+    meant = code or named(error) or Code.UNKNOWN_ERROR
+    text = clean(error.message) or _UNSAID.get(meant, "The provider says that the job failed.")
+    return Failure(
+        meant, text, provider_code=error.code or error.kind, output_refused=output_refused
+    )

@@ -122,7 +122,7 @@ class OpenAIVideos(Adapter):
         url = f"{_url(account, 'videos')}?limit=100&order=desc{after}"
         return HttpCall("GET", url, secret_headers=_secrets(account))
 
-    def read_look_up(self, answer: HttpAnswer) -> LookUpOutcome:
+    def read_look_up(self, answer: HttpAnswer, page: str | None) -> LookUpOutcome:
         body = json_object(answer.body)
         if answer.status in (404, 405, 501):
             return CannotLookUp()

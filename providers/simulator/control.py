@@ -7,6 +7,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from providers.simulator.downloads import send_clip
+from providers.simulator.elsewhere import visit
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.jobs import Job
 
@@ -19,6 +20,7 @@ def build_app() -> web.Application:
     app.router.add_post("/reset", reset)
     app.router.add_get("/ledger", ledger)
     app.router.add_get("/files/{id}", file_of_another_origin)
+    app.router.add_route("*", "/elsewhere", elsewhere)
     return app
 
 
@@ -49,9 +51,14 @@ async def file_of_another_origin(request: web.Request) -> web.StreamResponse:
     job = engine.jobs.find(request.match_info["id"])
     if job is None:
         raise web.HTTPNotFound
-    arrived = "Authorization" in request.headers
-    engine.ledger.redirected.append({"job_id": job.id, "authorization": arrived})
+    engine.ledger.redirected.append(visit(request, job.id))
     return await send_clip(request, job, None)
+
+
+async def elsewhere(request: web.Request) -> web.Response:
+    """Where `submit=redirect` and `poll=redirect` lead; nobody should come."""
+    request.config_dict[ENGINE].ledger.redirected.append(visit(request))
+    return web.json_response({})
 
 
 def _full(engine: Engine) -> dict[str, Any]:
@@ -68,7 +75,9 @@ def _full(engine: Engine) -> dict[str, Any]:
         "polls": kept.polls,
         "fetches": kept.fetches,
         "deletes": kept.deletes,
+        "cancels": kept.cancels,
         "redirected": kept.redirected,
+        "links": kept.links,
     }
 
 

@@ -6,6 +6,7 @@ import hashlib
 from aiohttp import web
 
 from providers.simulator import clips
+from providers.simulator.elsewhere import other_origin
 from providers.simulator.faults import Fault
 from providers.simulator.jobs import Job
 
@@ -34,14 +35,18 @@ async def send_clip(request: web.Request, job: Job, fault: Fault | None) -> web.
             return html(200)
         case Fault("empty"):
             return web.Response(body=b"", content_type="video/mp4")
+        case Fault("wrong_type"):
+            return web.json_response({"status": "ok"})
         case Fault("redirect_other_origin"):
-            raise web.HTTPFound(_other_origin(request, job))
+            raise web.HTTPFound(f"{other_origin(request)}/__sim__/files/{job.id}")
     body = await _file(job)
     match fault:
         case Fault("truncate"):
             return await _truncated(request, body)
         case Fault("slow", seconds):
             return await _slow(request, body, seconds or 0)
+        case Fault("octet_stream"):
+            return web.Response(body=body, content_type="application/octet-stream")
     return _whole_or_range(request, body)
 
 
@@ -50,12 +55,6 @@ async def _file(job: Job) -> bytes:
     return await asyncio.to_thread(
         clips.clip, width=order.width, height=order.height, seconds=order.seconds, job_id=job.id
     )
-
-
-def _other_origin(request: web.Request, job: Job) -> str:
-    """The same server by another name is another origin: a client must leave its key behind."""
-    host = "127.0.0.1" if request.url.host == "localhost" else "localhost"
-    return f"http://{host}:{request.url.port}/__sim__/files/{job.id}"
 
 
 def _whole_or_range(request: web.Request, body: bytes) -> web.Response:

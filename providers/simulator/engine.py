@@ -102,6 +102,9 @@ class Engine:
     def fetched(self, job_id: str) -> tuple[Job | None, Fault | None]:
         return self._asked("fetch", self.ledger.fetches, job_id)
 
+    def cancel_fault(self, job: Job) -> Fault | None:
+        return job.script.fault("cancel", count(self.ledger.cancels, job.id))
+
     def shown_in_list(self, job: Job) -> bool:
         return job.script.fault("list", count(self.ledger.listings, job.id)) is None
 

@@ -11,22 +11,34 @@ _WORDS = re.compile(
     re.ASCII,
 )
 
-_STATUSES = {"401", "402", "403", "404", "429", "500", "502", "503", "504"}
+_STATUSES = {"401", "402", "403", "404", "409", "410", "422", "429", "500", "502", "503", "504"}
 
 CREATES_A_JOB = frozenset({"drop_after_create", "hang", "500_after_create", "bad_json", "no_id"})
 
+# What each dialect can be told to do wrong, and words in its own way.
 FAULTS: Mapping[str, frozenset[str]] = {
     "submit": CREATES_A_JOB
-    | {"drop_before_create", "400", "408", "moderation", "insufficient_quota"}
+    | {"drop_before_create", "html", "redirect", "400", "408", "429_ms", "429_date"}
+    | {"moderation", "validation", "balance", "insufficient_quota"}
     | _STATUSES,
-    "poll": frozenset({"stuck", "unknown_status", "bad_json", "drop"} | _STATUSES),
+    "poll": frozenset(
+        {"stuck", "unknown_status", "bad_json", "html", "drop", "redirect"} | _STATUSES
+    ),
     "list": frozenset({"hidden"}),
+    "cancel": frozenset({"too_late", "unsupported", "drop", "500"}),
     "fetch": frozenset(
-        {"truncate", "html", "empty", "slow", "drop", "redirect_other_origin"} | _STATUSES
+        {"truncate", "html", "empty", "slow", "drop", "redirect_other_origin"}
+        | {"expired", "wrong_type", "octet_stream"}
+        | _STATUSES
     ),
 }
+# What only some dialects have; the others refuse it.
+PARTICULAR: Mapping[str, frozenset[str]] = {
+    "submit": frozenset({"no_channel", "duplicate_id", "in_body_error"}),
+    "poll": frozenset({"no_output", "in_body_error", "result_refused", "result_error"}),
+}
 _PROGRESS = {"none", "text", "backwards"}
-_NEEDS_SECONDS = {"hang", "slow"}
+_NEEDS_SECONDS = {"hang", "slow", "429_ms", "429_date"}
 
 
 class UnknownDirective(ValueError):
@@ -98,7 +110,8 @@ def _directive(text: str) -> tuple[str, Fault]:
 def _known(stage: str, fault: Fault) -> bool:
     if stage in FAULTS:
         complete = fault.argument is not None or fault.name not in _NEEDS_SECONDS
-        return fault.name in FAULTS[stage] and complete
+        known = FAULTS[stage] | PARTICULAR.get(stage, frozenset())
+        return fault.name in known and complete
     if (fault.argument, fault.times) != (None, None):
         return False
     return stage in {"seconds", "fail"} or (stage == "progress" and fault.name in _PROGRESS)

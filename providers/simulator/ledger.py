@@ -50,7 +50,10 @@ class Ledger:
         self.listings: Counter[str] = Counter()
         self.fetches: Counter[str] = Counter()
         self.deletes: list[str] = []
+        self.cancels: Counter[str] = Counter()
+        # Requests that came to another origin than the provider's own, and whether a key came along.
         self.redirected: list[dict[str, Any]] = []
+        self.links: list[dict[str, Any]] = []
 
     def receive(self, post: Post) -> Post:
         self.posts.append(post)

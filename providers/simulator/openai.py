@@ -9,10 +9,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from providers.simulator import openai_errors as errors
-from providers.simulator.downloads import drop, send_clip
-from providers.simulator.engine import ENGINE, Engine, Throttled
-from providers.simulator.faults import CREATES_A_JOB, Fault, UnknownDirective, parse
-from providers.simulator.jobs import Job
+from providers.simulator.desk import NotTaken, take
+from providers.simulator.downloads import drop, html, send_clip
+from providers.simulator.elsewhere import redirect
+from providers.simulator.engine import ENGINE, Engine
+from providers.simulator.faults import Fault, UnknownDirective
+from providers.simulator.jobs import Job, Order
 from providers.simulator.ledger import POST
 from providers.simulator.openai_errors import Refused, scripted
 from providers.simulator.openai_orders import MODELS, read_order
@@ -28,9 +30,10 @@ _STATUS = {
     "failed": "failed",
     "canceled": "cancelled",
 }
+# What `fail=` asks for: code, message
 _FAILURES = {
-    "moderation_blocked": "Your request was blocked by our moderation system.",
-    "server_error": "The server had an error while processing your request.",
+    "moderation": ("moderation_blocked", "Your request was blocked by our moderation system."),
+    "server_error": ("server_error", "The server had an error while processing your request."),
 }
 
 
@@ -52,21 +55,11 @@ async def list_models(request: web.Request) -> web.Response:
 
 
 async def create(request: web.Request) -> web.Response:
-    engine = request.config_dict[ENGINE]
-    post = request[POST]
-    post.order = order = await read_order(request)
-    script = parse(order.prompt)
-    if (job := engine.known(post.key)) is not None:
-        post.outcome, post.job_id = "replayed", job.id
-        return web.json_response(_video(engine, job))
-    engine.admit()
-    fault = engine.submit_fault(order.prompt, script)
-    post.outcome = fault.name if fault else "created"
-    if fault and fault.name not in CREATES_A_JOB:
-        return _refuse(request, fault)
-    job = engine.create(f"video_{secrets.token_hex(24)}", order, script)
-    post.job_id = job.id
-    engine.remember(post.key, job)
+    order = await read_order(request)
+    try:
+        job, fault = take(request, order, lambda: f"video_{secrets.token_hex(24)}")
+    except NotTaken as refused:
+        return _refuse(request, refused.fault, order)
     return await _accept(request, job, fault)
 
 
@@ -85,6 +78,10 @@ async def retrieve(request: web.Request) -> web.Response:
             return web.json_response(_video(engine, job) | {"status": "rendering"})
         case Fault("bad_json"):
             return _bad_json(job)
+        case Fault("html"):
+            return html(200)
+        case Fault("redirect"):
+            return redirect(request)
         case Fault("drop"):
             return drop(request)
         case Fault("404"):
@@ -126,9 +123,17 @@ async def delete(request: web.Request) -> web.Response:
 async def cancel(request: web.Request) -> web.Response:
     engine = request.config_dict[ENGINE]
     job = engine.jobs.find(request.match_info["id"])
+    fault = engine.cancel_fault(job) if job else None
     if job is None or not engine.settings.cancel:
         raise Refused(404, f"Invalid URL ({request.method} {request.path})")
-    if not engine.cancel(job):
+    match fault:
+        case Fault("unsupported"):
+            raise Refused(404, f"Invalid URL ({request.method} {request.path})")
+        case Fault("drop"):
+            return drop(request)
+        case Fault("500"):
+            return scripted(fault)
+    if fault or not engine.cancel(job):
         raise Refused(409, "The video is finished.", code="video_not_cancellable")
     return web.json_response(_video(engine, job))
 
@@ -141,7 +146,7 @@ async def content(request: web.Request) -> web.StreamResponse:
         raise errors.not_found(job_id)
     _check_downloadable(request, engine, job)
     match fault:
-        case Fault("403"):
+        case Fault("403" | "expired"):
             raise _not_accessible(job)
         case Fault("404"):
             raise _not_ready()
@@ -157,8 +162,6 @@ async def _in_the_envelope(request: web.Request, handler: Handler) -> web.Stream
         return await handler(request)
     except Refused as refused:
         return _recorded(request, refused)
-    except Throttled as throttled:
-        return _recorded(request, errors.rate_limited(throttled.retry_after))
     except UnknownDirective as unknown:
         return _recorded(request, Refused(400, str(unknown), code="unknown_directive"))
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
@@ -181,16 +184,24 @@ def _check_access(request: web.Request) -> None:
         raise Refused(401, "Incorrect API key provided.", code="invalid_api_key")
 
 
-def _refuse(request: web.Request, fault: Fault) -> web.Response:
+def _refuse(request: web.Request, fault: Fault, order: Order) -> web.Response:
     match fault.name:
         case "drop_before_create":
             return drop(request)
+        case "html":
+            return html(200)
+        case "redirect":
+            return redirect(request)
         case "moderation" | "400":
             return errors.moderated().answer()
+        case "validation":
+            return errors.invalid().answer()
+        case "balance":
+            return scripted(Fault("402"))
         case "insufficient_quota":
             return errors.out_of_quota().answer()
         case "404":
-            return errors.model_gone().answer()
+            return errors.model_gone(order.model).answer()
     return scripted(fault)
 
 
@@ -255,8 +266,9 @@ def _progress(job: Job, now: float) -> int | str | None:
 
 
 def _failure(job: Job) -> dict[str, Any]:
-    code = job.script.fail or "server_error"
-    return {"code": code, "message": _FAILURES.get(code, f"Video generation failed: {code}.")}
+    wanted = job.script.fail or "server_error"
+    code, message = _FAILURES.get(wanted, (wanted, f"Video generation failed: {wanted}."))
+    return {"code": code, "message": message}
 
 
 def _check_downloadable(request: web.Request, engine: Engine, job: Job) -> None:

@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
+from providers.simulator.desk import status_of, waiting_headers
 from providers.simulator.downloads import html
-from providers.simulator.faults import Fault
+from providers.simulator.faults import Fault, UnknownDirective
 
 
 class Refused(Exception):
@@ -17,26 +18,29 @@ class Refused(Exception):
         code: str | None = None,
         param: str | None = None,
         kind: str = "invalid_request_error",
-        retry_after: float | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.error = {"message": message, "type": kind, "param": param, "code": code}
-        self.headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
+        self.headers = headers or {}
 
     def answer(self) -> web.Response:
         return web.json_response({"error": self.error}, status=self.status, headers=self.headers)
 
 
 # status: type, code, message
-_SCRIPTED = {
-    "400": ("invalid_request_error", None, "Your request could not be processed."),
-    "401": ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
-    "402": ("billing_error", "insufficient_balance", "Your balance is too low for this request."),
-    "403": ("invalid_request_error", None, "You are not allowed to do this."),
-    "408": ("server_error", None, "The request timed out."),
-    "429": ("requests", "rate_limit_exceeded", "Rate limit reached. Please try again later."),
+_STATUSES = {
+    400: ("invalid_request_error", None, "Your request could not be processed."),
+    401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    402: ("billing_error", "insufficient_balance", "Your balance is too low for this request."),
+    403: ("invalid_request_error", None, "You are not allowed to do this."),
+    408: ("server_error", None, "The request timed out."),
+    409: ("invalid_request_error", None, "The request conflicts with another one."),
+    410: ("invalid_request_error", None, "This is no longer here."),
+    422: ("invalid_request_error", None, "Your request could not be processed."),
+    429: ("requests", "rate_limit_exceeded", "Rate limit reached. Please try again later."),
 }
 _OVERLOADED = ("server_error", "server_error", "The server had an error. Please try again later.")
 
@@ -45,15 +49,17 @@ def scripted(fault: Fault) -> web.Response:
     """The answer of a fault that is a bare status."""
     if fault.name == "502":
         return html(502)
-    kind, code, message = _SCRIPTED.get(fault.name, _OVERLOADED)
-    return Refused(
-        int(fault.name), message, code=code, kind=kind, retry_after=fault.argument
-    ).answer()
+    status = status_of(fault)
+    if status is None:
+        raise UnknownDirective(f"this dialect has no {fault.name}")
+    kind, code, message = _STATUSES.get(status, _OVERLOADED)
+    headers = waiting_headers(fault)
+    return Refused(status, message, code=code, kind=kind, headers=headers).answer()
 
 
-def rate_limited(retry_after: int | None) -> Refused:
-    kind, code, message = _SCRIPTED["429"]
-    return Refused(429, message, code=code, kind=kind, retry_after=retry_after)
+def invalid() -> Refused:
+    message = "Invalid value: '3'. Supported values are: '4', '8', and '12'."
+    return Refused(400, message, code="invalid_value", param="seconds")
 
 
 def moderated() -> Refused:

@@ -8,9 +8,16 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from providers.simulator import control, openai
+from providers.simulator import control, files, openai
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
+
+# Whoever has a PREFIX and a build_app(). A longer prefix comes before the one it begins with.
+_PARTS = (
+    control,
+    files,
+    openai,
+)
 
 # A scripted hang must not hold up the end of a test.
 _GRACE = 0.5
@@ -19,8 +26,8 @@ _GRACE = 0.5
 def build_app(engine: Engine) -> web.Application:
     app = web.Application(middlewares=[_record_posts])
     app[ENGINE] = engine
-    app.add_subapp(control.PREFIX, control.build_app())
-    app.add_subapp(openai.PREFIX, openai.build_app())
+    for part in _PARTS:
+        app.add_subapp(part.PREFIX, part.build_app())
     return app
 
 

@@ -10,11 +10,13 @@ class Settings(BaseModel):
     """How long a job takes; a job keeps the time it was created with."""
     shutdown: bool = False
     """Every call answers 404 `model_not_found`, as after the end of a service."""
+    retired: list[str] = Field(default_factory=list)
+    """A submit to one of these models is answered as if it had never been."""
     max_in_flight: int | None = Field(default=None, ge=0)
     per_minute: int | None = Field(default=None, ge=0)
     idempotency: bool = False
     """A submit with an Idempotency-Key that is known answers with the job it made before."""
     cancel: bool = False
-    """`POST /videos/{id}/cancel` ends an unfinished job, as some relays offer it."""
+    """Unfinished jobs can be ended where the vendor itself had no cancel, as some relays offer it."""
     list_status: int | None = Field(default=None, ge=400, le=599)
     """The look-up does not work: every listing answers this status."""

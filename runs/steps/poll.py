@@ -51,14 +51,21 @@ def turn(client: PollClient, now: datetime) -> int:
     if not tasks:
         return 0
     attempts = _latest_attempts(tasks)
-    canceled = cancels.turn(client, [(task, attempts[task.pk]) for task in tasks], now)
-    tasks = [task for task in tasks if task.pk not in canceled]
-    outcomes = _ask(client, [attempts[task.pk] for task in tasks])
+    outcomes = dict(zip(tasks, _ask(client, [attempts[task.pk] for task in tasks]), strict=True))
+    # Only after the poll: some providers delete a finished job, paid as it is, by the call that cancels a waiting one.
+    unfinished = [
+        (task, attempts[task.pk])
+        for task, outcome in outcomes.items()
+        if isinstance(outcome, Working) and outcome.cancelable
+    ]
+    canceled = cancels.turn(client, unfinished, now)
     fault("polled_before_write")
     runs = Run.objects.in_bulk({task.run_id for task in tasks})
     intervals = _intervals(attempts.values())
     moves, postponed = [], []
-    for task, outcome in zip(tasks, outcomes, strict=True):
+    for task, outcome in outcomes.items():
+        if task.pk in canceled:
+            continue
         attempt = attempts[task.pk]
         decided = _decide(task, attempt, outcome, runs[task.run_id], intervals, now)
         if isinstance(decided, Move):
@@ -67,7 +74,7 @@ def turn(client: PollClient, now: datetime) -> int:
             postponed.append((task, decided))
     lifecycle.postpone(postponed)
     lifecycle.apply_apart(moves, now=now)
-    return len(tasks) + len(canceled)
+    return len(tasks)
 
 
 def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
@@ -219,6 +226,8 @@ def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) ->
         values |= {"errors_in_a_row": 0, "crashes": 0}
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
     known |= {"error_code": "", "error_msg": "", "http_status": None}
+    if outcome.cost is not None:
+        known |= {"cost": outcome.cost}
     why = f"finished at {attempt.provider_id}"
     return Move(
         task,

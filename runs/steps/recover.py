@@ -134,7 +134,7 @@ def list_jobs(
     page: str | None = None
     for _ in range(MAX_PAGES):
         call = adapter.look_up(account, search, page)
-        outcome = _read(client, provider_id, call) if call else CannotLookUp()
+        outcome = _read(client, provider_id, call, page) if call else CannotLookUp()
         if not isinstance(outcome, Listing):
             return outcome
         seen += outcome.jobs
@@ -146,12 +146,12 @@ def list_jobs(
     return NoAnswer(Failure(Code.UNKNOWN_ERROR, words))
 
 
-def _read(client: PollClient, provider_id: str, call: HttpCall) -> LookUpOutcome:
+def _read(client: PollClient, provider_id: str, call: HttpCall, page: str | None) -> LookUpOutcome:
     (answer,) = client.ask([call], timeout=settings.API_REQUEST_TIMEOUT_SECONDS)
     if isinstance(answer, NoAnswer):
         return answer
     try:
-        return registry.adapter(provider_id).read_look_up(answer)
+        return registry.adapter(provider_id).read_look_up(answer, page)
     except UnexpectedReply as error:
         return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"The list of jobs cannot be read: {error}."))
 
@@ -176,29 +176,39 @@ def _match(lost: Sequence[tuple[Task, Attempt]], jobs: Sequence[SeenJob], now: d
     taken = {job_id for job_id in bound.values_list("provider_job_id", flat=True) if job_id}
     oldest_first = sorted(jobs, key=lambda job: job.created_at)
     for task, attempt in lost:
-        job = _its_job(task, attempt, oldest_first, taken)
-        if job:
-            taken.add(job.job_id)
-            _adopt(task, attempt, job, now)
-        elif now >= attempt.sent_at + timedelta(seconds=settings.LOOK_UP_DELAYS[-1]):
-            lifecycle.apply([_absent(task, attempt, now)], now=now)
-        else:
+        found = _may_be_its(task, attempt, oldest_first, taken)
+        if found and registry.adapter(provider_id).tells_apart:
+            taken.add(found[0].job_id)
+            _adopt(task, attempt, found[0], now)
+        elif now < attempt.sent_at + timedelta(seconds=settings.LOOK_UP_DELAYS[-1]):
             _look_later(task, attempt, now)
+        elif found:
+            lifecycle.apply([_unsure(task, attempt, found)], now=now)
+        else:
+            lifecycle.apply([_absent(task, attempt, now)], now=now)
 
 
-def _its_job(
+def _may_be_its(
     task: Task, attempt: Attempt, jobs: Sequence[SeenJob], taken: set[str]
-) -> SeenJob | None:
+) -> list[SeenJob]:
+    """Jobs of that very request that no attempt has. Where requests look alike, none made much later counts."""
     adapter, request = registry.adapter(attempt.provider_id), request_facts(task, attempt)
-    since = attempt.sent_at.timestamp() - _SKEW_SECONDS
-    return next(
-        (
-            job
-            for job in jobs
-            if job.job_id not in taken and job.created_at >= since and adapter.matches(request, job)
-        ),
-        None,
-    )
+    sent = attempt.sent_at.timestamp()
+    until = sent + settings.SUBMIT_LEASE_SECONDS + _SKEW_SECONDS
+    return [
+        job
+        for job in jobs
+        if job.job_id not in taken
+        and sent - _SKEW_SECONDS <= job.created_at
+        and (adapter.tells_apart or job.created_at <= until)
+        and adapter.matches(request, job)
+    ]
+
+
+def _unsure(task: Task, attempt: Attempt, found: Sequence[SeenJob]) -> Move:
+    """The list does not tell requests apart, and by the last look every other submit of then knows its job."""
+    names = ", ".join(job.job_id for job in found[:5])
+    return undecided(task, attempt, f"The answer was lost; its job may be one of these: {names}.")
 
 
 def request_facts(task: Task, attempt: Attempt) -> GenerationRequest:

@@ -17,9 +17,10 @@ from tests.runs.racing import assert_sound
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # As the engine's documentation has them: sent, and no usable answer.
-AMBIGUOUS = CREATES_A_JOB | {"drop_before_create", "408", "500", "502", "503", "504"}
-ENDS_THE_TASK = {"400", "403", "moderation"}
-WORDS = {"hang": "hang:30"}  # longer than the time-out
+AMBIGUOUS = CREATES_A_JOB | {"drop_before_create", "html", "408", "500", "502", "503", "504"}
+ENDS_THE_TASK = {"400", "403", "409", "422", "moderation", "validation"}
+# A hang is longer than the time-out.
+WORDS = {"hang": "hang:30", "429_ms": "429_ms:1500", "429_date": "429_date:2"}
 
 
 @pytest.fixture(autouse=True)
