@@ -48,6 +48,15 @@ def provider_map(model: VideoModel) -> dict[str, list[str]]:
     return names
 
 
+def all_provider_models() -> QuerySet[ProviderModel]:
+    """With their providers and routes, in the order the providers are asked; two queries."""
+    routes = Route.objects.order_by("model__priority", "model_id")
+    rows = ProviderModel.objects.select_related("provider").prefetch_related(
+        Prefetch("routes", routes)
+    )
+    return rows.order_by("provider__priority", "provider_id", "name")
+
+
 def _found(rows: QuerySet[Row], pk: str) -> Row:
     row = rows.filter(pk=pk).first()
     if row is None:

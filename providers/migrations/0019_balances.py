@@ -7,7 +7,7 @@ import providers.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("providers", "0005_live_models"),
+        ("providers", "0018_origins"),
     ]
 
     operations = [
