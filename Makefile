@@ -11,7 +11,7 @@ RUNTIME := $(VENV)/.runtime-$(shell cksum requirements.txt | tr -s ' ' '-')
 DEVELOPMENT := $(VENV)/.development-$(shell cat requirements.txt requirements-dev.txt | cksum | tr -s ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test chaos check fmt bench openapi lock lint types imports migrations deploy schema compose
+.PHONY: help serve demo test chaos witness check fmt bench openapi lock lint types imports migrations deploy schema compose
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,10 @@ chaos: $(DEVELOPMENT) ## kill everything at random and check the books: JOBS, KI
 	@exec $(RUN) -m tests.chaos --jobs $(or $(JOBS),500) --kills $(or $(KILLS),50) --recovery $(or $(RECOVERY),look_up) \
 		$(if $(SEED),--seed $(SEED)) $(ARGS)
 
+witness: $(RUNTIME) $(VENV)/.witness-vendors $(VENV)/.witness-litellm ## let the vendors' own clients and a LiteLLM proxy speak with the simulator
+	cd witness && CINEFLOW_PYTHON=$(CURDIR)/$(RUN) ../$(VENV)/witness-vendors/bin/python -m pytest -q test_vendors.py $(ARGS)
+	cd witness && CINEFLOW_PYTHON=$(CURDIR)/$(RUN) ../$(VENV)/witness-litellm/bin/python -m pytest -q test_litellm.py $(ARGS)
+
 check: lint types imports migrations deploy schema compose ## lint, types, imports, migrations, deployment, OpenAPI
 
 fmt: $(DEVELOPMENT) ## format the code and fix what can be fixed
@@ -44,6 +48,14 @@ openapi: $(DEVELOPMENT) ## write docs/openapi.json anew
 lock: $(DEVELOPMENT) ## lock the dependencies of pyproject.toml anew
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) pyproject.toml --group pyproject.toml:dev --constraints requirements.txt --output-file requirements-dev.txt
+	$(LOCK) witness/vendors.in --output-file witness/vendors.txt
+	$(LOCK) witness/litellm.in --output-file witness/litellm.txt
+
+# An environment of its own for each kind of witness: theirs are not our dependencies.
+$(VENV)/.witness-%: witness/%.txt $(DEVELOPMENT)
+	$(PYTHON) -m venv $(VENV)/witness-$*
+	VIRTUAL_ENV=$(VENV)/witness-$* $(VENV)/bin/uv pip install --quiet --require-hashes --requirements $<
+	touch $@
 
 LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"

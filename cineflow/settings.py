@@ -263,8 +263,9 @@ RATE_WINDOW_SECONDS = env.float("RATE_WINDOW_SECONDS", default=60.0)
 SEND_WITHIN_SECONDS = env.float("SEND_WITHIN_SECONDS", default=5.0)
 RETRY_BACKOFF_SECONDS = env.float("RETRY_BACKOFF_SECONDS", default=5.0)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", default=5)
-# A task that took so many workers down with it, one after the other, is set aside.
-POISON_AFTER = env.int("POISON_AFTER", default=3)
+# A task that took so many workers down with it, one after the other, is set aside. Never fewer than three: the
+# first says little, for that worker held others too, and one more may be chance.
+POISON_AFTER = max(3, env.int("POISON_AFTER", default=3))
 # After a lost answer: seconds after the submit at which its job is looked for, or the submit is sent again.
 LOOK_UP_DELAYS = [
     float(seconds) for seconds in env.list("LOOK_UP_DELAYS", default=["15", "60", "300"])

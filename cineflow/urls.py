@@ -6,6 +6,8 @@ from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from cineflow.api.errors import error_response
+from runs.metrics import metrics
+from runs.public import start_image, webhook
 from storyboards.views import serve_upload
 
 
@@ -25,6 +27,9 @@ urlpatterns = [
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     re_path(r"^api(?:/|$)", nothing_here),
+    path("metrics", metrics, name="metrics"),
     path("uploads/<path:name>", serve_upload, name="upload"),
+    path("start-images/<str:token>", start_image, name="start-image"),
+    path("webhooks/<str:provider_id>/<str:token>", webhook, name="webhook"),
     path("admin/", admin.site.urls),
 ]

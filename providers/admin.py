@@ -16,6 +16,7 @@ from providers.models import (
     DURATIONS,
     RESOLUTIONS,
     ClientEvent,
+    Holdable,
     Provider,
     ProviderModel,
     Route,
@@ -45,26 +46,65 @@ class OnlyChangedFields(admin.ModelAdmin):  # type: ignore[type-arg]
         else:
             super().save_model(request, obj, form, change)
 
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save(commit=False)
+        for row, names in formset.changed_objects:
+            row.save(update_fields=names)
+        for row in formset.new_objects:
+            row.save()
+        for row in formset.deleted_objects:
+            row.delete()
+
+
+def _hold(row: Holdable) -> str | None:
+    now = timezone.now()
+    until, reason = row.held_until(now), row.reason(now)
+    if until is None:
+        return f"over; it was: {reason}" if reason else None
+    return f"{timeuntil(until, now)} left: {reason or 'no reason was given'}"
+
 
 class ProviderModelInline(admin.TabularInline):  # type: ignore[type-arg]
     model = ProviderModel
     extra = 0
+    # The engine's to write; a release clears them.
+    exclude = ("not_before", "hold_reason", "trips")
+    readonly_fields = ("breaker", "hold")
     verbose_name = "model of this provider"
     verbose_name_plural = "models, under the names that this provider knows"
+
+    @admin.display(description="breaker")
+    def breaker(self, model: ProviderModel) -> str:
+        return str(model.breaker(timezone.now()).label)
+
+    @admin.display(description="hold", empty_value="none")
+    def hold(self, model: ProviderModel) -> str | None:
+        return _hold(model)
 
 
 @admin.register(Provider)
 class ProviderAdmin(OnlyChangedFields):
     form = ProviderForm
     inlines = (ProviderModelInline,)
-    list_display = ("display_name", "id", "enabled", "priority", "weight", "key_configured", "hold")
+    list_display = (
+        "display_name",
+        "id",
+        "enabled",
+        "priority",
+        "weight",
+        "key_configured",
+        "breaker",
+        "hold",
+    )
     list_editable = ("enabled", "priority", "weight")
     list_filter = ("enabled",)
     search_fields = ("id", "display_name")
-    readonly_fields = ("id", "key_configured", "hold")
+    readonly_fields = ("id", "key_configured", "breaker", "hold")
     fieldsets = (
         (None, {"fields": ("id", "display_name", "enabled", "key_configured")}),
-        ("Routing", {"fields": ("priority", "weight", "max_in_flight", "hold")}),
+        ("Routing", {"fields": ("priority", "weight")}),
+        ("Limits", {"fields": (("max_in_flight", "max_per_minute"), "breaker", "hold")}),
+        ("When an answer is lost, or a run canceled", {"fields": ("recovery", "can_cancel")}),
         (
             "What it can make",
             {
@@ -86,11 +126,11 @@ class ProviderAdmin(OnlyChangedFields):
 
     @admin.display(description="hold", ordering="not_before", empty_value="none")
     def hold(self, provider: Provider) -> str | None:
-        now = timezone.now()
-        if provider.not_before is None or provider.not_before <= now:
-            return None
-        left = timeuntil(provider.not_before, now)
-        return f"{left} left: {provider.hold_reason or 'no reason was given'}"
+        return _hold(provider)
+
+    @admin.display(description="breaker", ordering="trips")
+    def breaker(self, provider: Provider) -> str:
+        return str(provider.breaker(timezone.now()).label)
 
     @admin.action(description="Release the hold", permissions=["change"])
     def release_the_hold(self, request: HttpRequest, providers: QuerySet[Provider]) -> None:

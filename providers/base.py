@@ -5,6 +5,7 @@ nothing, chooses nothing and knows no settings, so it is tested with bytes.
 """
 
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,7 +41,14 @@ class StartImage:
 
     content: bytes | None = field(default=None, repr=False)
     mime_type: str = ""
-    url: str = ""
+    url: str = field(default="", repr=False)
+
+    @property
+    def link(self) -> str:
+        """The image in one piece of text: its address, or its bytes as a data URL."""
+        if self.content is None:
+            return self.url
+        return f"data:{self.mime_type};base64,{b64encode(self.content).decode()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from cineflow.core.errors import Invalid, NotFound, Problem, problem
 from providers.models import Pro, Provider, ProviderModel, Route, VideoModel
@@ -23,7 +23,15 @@ ProviderMap = Mapping[str, Sequence[str]]
 
 
 def get_provider(provider_id: str) -> Provider:
-    return _found(Provider.objects.all(), provider_id)
+    """With its models, in one more query."""
+    return _found(with_models(Provider.objects.all()), provider_id)
+
+
+def with_models(providers: QuerySet[Provider]) -> QuerySet[Provider]:
+    """Two queries for any number of providers, by the names of their models."""
+    return providers.prefetch_related(
+        Prefetch("provider_models", ProviderModel.objects.order_by("name"))
+    )
 
 
 def get_model(model_id: str) -> VideoModel:
@@ -102,8 +110,17 @@ def change_routes(model_id: str, provider_id: str, names: Sequence[str]) -> Vide
 
 
 def release_hold(providers: QuerySet[Provider]) -> int:
-    """Lets held accounts be asked again at once; returns how many were held."""
-    return providers.filter(not_before__isnull=False).update(not_before=None, hold_reason="")
+    """Lets accounts and their models be asked again at once, breakers closed; returns how many accounts were held."""
+    released = {"not_before": None, "hold_reason": "", "trips": 0}
+    held = Q(not_before__isnull=False) | Q(trips__gt=0)
+    accounts = set(providers.values_list("pk", flat=True))
+    models = ProviderModel.objects.filter(held, provider__in=accounts)
+    with transaction.atomic():
+        freed = set(models.values_list("provider_id", flat=True))
+        models.update(**released)
+        freed |= set(Provider.objects.filter(held, pk__in=accounts).values_list("pk", flat=True))
+        Provider.objects.filter(held, pk__in=accounts).update(**released)
+    return len(freed)
 
 
 def _locked(rows: QuerySet[Row], pk: str) -> Row:

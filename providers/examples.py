@@ -6,6 +6,7 @@ CAPABILITIES = {
     "supported_resolutions": ["horizontal", "vertical"],
     "supports_pro": True,
 }
+CLOSED = {"held_until": None, "hold_reason": None, "breaker": "closed"}
 PROVIDER = {
     "id": "sora_hk",
     "display_name": "Sora.hk",
@@ -14,6 +15,16 @@ PROVIDER = {
     "weight": 10,
     **CAPABILITIES,
     "configured": False,
+    **CLOSED,
+    "provider_models": [
+        {"name": "sora2", **CLOSED},
+        {
+            "name": "sora2-pro",
+            "held_until": "2026-11-22T10:15:00Z",
+            "hold_reason": "There is no such model. (HTTP 404)",
+            "breaker": "open",
+        },
+    ],
 }
 PROVIDER_PATCH = {"priority": 5, "supported_durations": [10, 15]}
 

@@ -4,6 +4,7 @@ All of it is data, seeded by a migration and edited in the admin. Keys are not: 
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -46,7 +47,36 @@ class Recovery(models.TextChoices):
     NONE = "none", "C: neither; a person decides"
 
 
-class Provider(models.Model):
+class Breaker(models.TextChoices):
+    """Whether an account, or one model there, is submitted to after it refused for a reason of its own."""
+
+    CLOSED = "closed", "closed: it takes submits"
+    OPEN = "open", "open: nothing is submitted for now"
+    HALF_OPEN = "half_open", "half open: one submit at a time is tried"
+
+
+class Holdable:
+    """An account or a model that may be held, its columns read at a moment."""
+
+    not_before: datetime | None
+    hold_reason: str
+    trips: int
+
+    def held_until(self, now: datetime) -> datetime | None:
+        """Its breaker may be closed all the same: after a 429 it waits, and nothing is wrong with it."""
+        return self.not_before if self.not_before and self.not_before > now else None
+
+    def breaker(self, now: datetime) -> Breaker:
+        if not self.trips:
+            return Breaker.CLOSED
+        return Breaker.OPEN if self.held_until(now) else Breaker.HALF_OPEN
+
+    def reason(self, now: datetime) -> str:
+        """Why it is held, or tried carefully; empty when it is neither."""
+        return self.hold_reason if self.trips or self.held_until(now) else ""
+
+
+class Provider(Holdable, models.Model):
     """A video API, and our account there."""
 
     id = models.SlugField(primary_key=True, max_length=64)
@@ -122,7 +152,7 @@ class Pro(models.TextChoices):
     ON_REQUEST = "on_request", "is told per request"
 
 
-class ProviderModel(models.Model):
+class ProviderModel(Holdable, models.Model):
     """A model under the name that its provider knows."""
 
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="provider_models")

@@ -107,6 +107,22 @@ def base_url_variable(provider_id: str) -> str:
     return f"{vendor.variables}_BASE_URL" if vendor else ""
 
 
+def notice_secret(provider_id: str) -> str:
+    """What the provider's webhooks are signed with; empty where none is set."""
+    found: str = settings.PROVIDERS.get(provider_id, {}).get("webhook_secret", "")
+    return found.strip()
+
+
+def takes_notices(provider_id: str) -> bool:
+    """Whether a webhook of this provider could be verified."""
+    ours = account(provider_id)
+    if ours.dialect not in _ADAPTERS:
+        return False
+    return (
+        bool(notice_secret(provider_id)) or _ADAPTERS[ours.dialect].signing_keys(ours) is not None
+    )
+
+
 def is_vendor_base_url(provider_id: str) -> bool:
     """Whether calls go to the vendor itself: there, a retired model is dead."""
     vendor = _VENDORS.get(provider_id)

@@ -5,10 +5,21 @@
 
 from typing import Any
 
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from providers import catalogue, registry
-from providers.models import DURATIONS, RESOLUTIONS, ClientEvent, Provider, VideoModel
+from providers.models import (
+    DURATIONS,
+    RESOLUTIONS,
+    Breaker,
+    ClientEvent,
+    Holdable,
+    Provider,
+    ProviderModel,
+    VideoModel,
+)
 
 _CAPABILITIES = (
     "supports_image_to_video",
@@ -16,6 +27,7 @@ _CAPABILITIES = (
     "supported_resolutions",
     "supports_pro",
 )
+_HOLD = ("held_until", "hold_reason", "breaker")
 
 
 class CapabilitiesSerializer(serializers.ModelSerializer[Provider]):
@@ -28,14 +40,51 @@ class CapabilitiesSerializer(serializers.ModelSerializer[Provider]):
         read_only_fields: tuple[str, ...] = _CAPABILITIES
 
 
-class ProviderSerializer(CapabilitiesSerializer):
+class HoldSerializer(serializers.Serializer[Any]):
+    held_until = serializers.SerializerMethodField(
+        help_text="Until when nothing is submitted there; null when it is not held."
+    )
+    hold_reason = serializers.SerializerMethodField(
+        help_text="Why it is held, or tried one submit at a time; null when it is neither."
+    )
+    breaker = serializers.SerializerMethodField(
+        help_text="`open` and then `half_open` after a refusal that is not about the shot: a wrong key, "
+        "an empty balance, an outage, a model that is gone."
+    )
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_held_until(self, row: Holdable) -> str | None:
+        until = row.held_until(timezone.now())
+        return str(serializers.DateTimeField().to_representation(until)) if until else None
+
+    def get_hold_reason(self, row: Holdable) -> str | None:
+        return row.reason(timezone.now()) or None
+
+    @extend_schema_field(serializers.ChoiceField(Breaker.choices))
+    def get_breaker(self, row: Holdable) -> str:
+        return row.breaker(timezone.now()).value
+
+
+class ProviderModelSerializer(HoldSerializer, serializers.ModelSerializer[ProviderModel]):
+    class Meta:
+        model = ProviderModel
+        fields = ("name", *_HOLD)
+        read_only_fields = fields
+
+
+class ProviderSerializer(HoldSerializer, CapabilitiesSerializer):
     configured = serializers.SerializerMethodField(
         help_text="Whether a key is there and this version speaks the provider's protocol."
+    )
+    provider_models = ProviderModelSerializer(
+        many=True,
+        help_text="Its models under its own names; each has a breaker beside the account's.",
     )
 
     class Meta(CapabilitiesSerializer.Meta):
         fields = (
-            "id", "display_name", "enabled", "priority", "weight", *_CAPABILITIES, "configured"
+            "id", "display_name", "enabled", "priority", "weight", *_CAPABILITIES, "configured",
+            *_HOLD, "provider_models",
         )  # fmt: skip
         read_only_fields = fields
 

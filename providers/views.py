@@ -73,8 +73,10 @@ class ModelDetail(OneModel):
 class ProviderList(CatalogueList):
     """The providers, in the order they are asked unless sorted."""
 
-    queryset = Provider.objects.all()
     serializer_class = ProviderSerializer
+
+    def get_queryset(self) -> QuerySet[Provider]:
+        return catalogue.with_models(Provider.objects.all())
 
 
 @extend_schema(tags=["providers"], examples=[_answer(examples.PROVIDER)])

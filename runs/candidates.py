@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 from providers import registry
 from providers.models import ProviderModel, Route
@@ -71,7 +72,7 @@ class Catalogue:
             price_per_second=model.price_per_second,
             latency_p50=self.latencies.get((provider.pk, model.name)),
             free_slots=free_slots,
-            options=model.options,
+            options=_options(model),
             held_until=max(holds) if holds else None,
             hold_reason=reason,
         )
@@ -85,6 +86,12 @@ def catalogue(*, with_latency: bool) -> Catalogue:
         routes.setdefault(route.model_id, []).append(route)
     measured = _latencies(route.provider_model for route in rows) if with_latency else {}
     return Catalogue({model: tuple(found) for model, found in routes.items()}, measured)
+
+
+def _options(model: ProviderModel) -> dict[str, Any]:
+    """What an attempt keeps of its model: what the adapter needs to know, and how it takes a start image."""
+    image = {"image_inputs": model.image_inputs, "max_image_bytes": model.max_image_bytes}
+    return {**model.options, **{name: value for name, value in image.items() if value is not None}}
 
 
 def _is_dead(model: ProviderModel, today: date) -> bool:

@@ -21,8 +21,15 @@ def open_decisions() -> QuerySet[Attempt]:
     return waiting.select_related("task", "run")
 
 
-def decide(task_id: UUID, action: Action, *, job_id: str | None = None, now: datetime) -> Task:
-    """Carry out a person's word on a task's open attempt; raises `Conflict` when there is none."""
+def decide(
+    task_id: UUID,
+    action: Action,
+    *,
+    job_id: str | None = None,
+    why: str = "by a person's decision",
+    now: datetime,
+) -> Task:
+    """Carry out a word on a task's open attempt; raises `Conflict` when there is none."""
     if action == "adopt" and not job_id:
         message = "To adopt a job, name it: provider_job_id, as the provider's own list shows it."
         raise Invalid([problem(["provider_job_id"], message, "missing")])
@@ -31,14 +38,14 @@ def decide(task_id: UUID, action: Action, *, job_id: str | None = None, now: dat
         raise NotFound("There is no such task.")
     try:
         with transaction.atomic():
-            _carry_out(run_id, task_id, action, job_id, now)
+            _carry_out(run_id, task_id, action, job_id, why, now)
     except IntegrityError as error:
         raise Conflict("That job belongs to another attempt already.") from error
     return Task.objects.select_related("run").get(pk=task_id)
 
 
 def _carry_out(
-    run_id: UUID, task_id: UUID, action: Action, job_id: str | None, now: datetime
+    run_id: UUID, task_id: UUID, action: Action, job_id: str | None, why: str, now: datetime
 ) -> None:
     # The locks that every writer takes, in their order: of two decisions the second finds nothing open.
     run = lifecycle.lock_runs([run_id])[run_id]
@@ -52,14 +59,14 @@ def _carry_out(
         case "submit_again":
             launch.retry_task(task_id, submit_again=True, now=now)
         case "give_up":
-            lifecycle.give_up(run, task, attempt, why="given up by a person's decision", now=now)
+            lifecycle.give_up(run, task, attempt, why=f"given up {why}", now=now)
         case "adopt":
             found = recover.adoption(task, attempt, job_id or "", now)
             lifecycle.restart(
                 run,
                 task,
                 step=Step.POLL,
-                why=f"by a person's decision, {found.why}",
+                why=f"{why}, {found.why}",
                 now=now,
                 attempt=attempt,
                 attempt_values=found.attempt_values,

@@ -15,6 +15,7 @@ from cineflow.core import ids
 from runs import outputs
 from runs.models import Run, Task
 from runs.prompt import full_prompt
+from storyboards import uploads
 from storyboards.models import Segment
 
 
@@ -81,8 +82,10 @@ def freeze(segment: Facts) -> Frozen:
 
 def _image_identity(image_url: str | None) -> str | None:
     """What the picture is: the hash of one that we hold, the address of one that we do not."""
-    if image_url is None or not image_url.startswith("/uploads/"):
+    if image_url is None or not image_url.startswith(uploads.URL_PREFIX):
         return image_url
+    # From here on a task names it, whatever becomes of its segment.
+    uploads.hold(image_url.removeprefix(uploads.URL_PREFIX))
     try:
         return _upload_hash(str(outputs.absolute(image_url.lstrip("/"))))
     except OSError:

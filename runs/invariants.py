@@ -173,7 +173,7 @@ JOIN (
 """
 
 # A job that may live has a task that looks after it, and a finished one has its file.
-_JOBS_THROWN_AWAY = """
+UNATTENDED_JOBS = """
 SELECT attempt.task_id, 'attempt ' || attempt.number FROM runs_attempt AS attempt
 JOIN runs_task AS task ON task.id = attempt.task_id
 WHERE attempt.phase IN ('sending', 'accepted', 'ambiguous', 'downloading') AND NOT CASE attempt.phase
@@ -183,18 +183,26 @@ WHERE attempt.phase IN ('sending', 'accepted', 'ambiguous', 'downloading') AND N
         OR (task.status = 'failed' AND task.possibly_billed)
     ELSE (task.status = 'running' AND task.step IN ('download', 'poll'))
         OR task.status = 'download_failed' END
+"""
+
+_JOBS_THROWN_AWAY = f"""
+{UNATTENDED_JOBS}
 UNION ALL
 SELECT attempt.task_id, 'attempt ' || attempt.number FROM runs_attempt AS attempt
 LEFT JOIN runs_videofile AS file ON file.attempt_id = attempt.id AND file.task_id = attempt.task_id
 WHERE attempt.phase = 'done' AND file.id IS NULL
-"""
+"""  # noqa: S608 - both parts are ours
 
-# A job that a person's decision brought back flies on top of the limits.
-_OVER_THE_LIMITS = """
+# A job that a person's decision brought back flies on top of the limits. Not joined with its task: SQLite, once it
+# knows how many rows there are, would begin with all tasks.
+OVER_THE_LIMITS = """
 WITH flying AS (
     SELECT attempt.run_id, attempt.provider_id FROM runs_attempt AS attempt
-    JOIN runs_task AS task ON task.id = attempt.task_id
-    WHERE attempt.phase IN ('sending', 'accepted', 'ambiguous') AND task.status = 'running'
+    WHERE attempt.phase IN ('sending', 'accepted', 'ambiguous')
+        AND EXISTS (
+            SELECT 1 FROM runs_task AS task
+            WHERE task.id = attempt.task_id AND task.status = 'running'
+        )
         AND NOT EXISTS (
             SELECT 1 FROM runs_event AS retry WHERE retry.task_id = attempt.task_id
                 AND retry.kind = 'retry' AND retry.attempt_number = attempt.number
@@ -212,7 +220,7 @@ SELECT NULL, 'MAX_CONCURRENT_TASKS ' || COUNT(*) || ' in flight' FROM flying HAV
 
 
 def _over_the_limits(options: Options) -> Broken:
-    return _names(_OVER_THE_LIMITS, "run", [settings.MAX_CONCURRENT_TASKS])
+    return _names(OVER_THE_LIMITS, "run", [settings.MAX_CONCURRENT_TASKS])
 
 
 # ---- time ----------------------------------------------------------------------------------------------

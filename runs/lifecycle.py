@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 
@@ -51,32 +52,88 @@ class Move:
 
 # ---- claims ------------------------------------------------------------------------------------
 
+# Of the many tasks that a dead worker held at most one is to blame. So however many workers died over it among
+# others, a task is only suspected; from then on it is worked alone, and what dies then counts against it.
+_CRASHES = "crashes + CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END"
 _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT id FROM runs_task
-    WHERE step IN ({steps}) AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
-    ORDER BY due_at LIMIT %s {skip_locked}
+    WHERE step IN ({steps}) AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s) AND {which}
+    ORDER BY {first} LIMIT %s {skip_locked}
 )
-UPDATE runs_task SET fence = fence + 1, lease_until = %s,
-    crashes = crashes + CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END
+UPDATE runs_task SET fence = fence + 1, lease_until = %s, alone = {alone},
+    crashes = CASE WHEN alone OR crashes < {suspected} THEN {crashes} ELSE crashes END
 FROM due WHERE runs_task.id = due.id
 RETURNING {columns}
 """
 
 
-def claim(steps: Sequence[Step], *, limit: int, lease: float, now: datetime) -> list[Task]:
-    """Take due tasks for this worker alone, for `lease` seconds; oldest first."""
+def suspected() -> int:
+    """So many crashes make a task a suspect. Two more, alone, and it is set aside."""
+    enough: int = settings.POISON_AFTER
+    return enough - 2
+
+
+def claim(
+    steps: Sequence[Step],
+    *,
+    limit: int,
+    lease: float,
+    now: datetime,
+    suspects: bool | None = None,
+) -> list[Task]:
+    """Take due tasks for this worker alone, for `lease` seconds; oldest first.
+
+    `suspects`: one that is suspected (True), which the caller works alone; or only others (False).
+    """
     if limit <= 0:
         return []
+    which = {
+        None: "TRUE",
+        True: f"{_CRASHES} >= {suspected()}",
+        False: f"{_CRASHES} < {suspected()}",
+    }
     sql = _CLAIM.format(
         steps=", ".join(["%s"] * len(steps)),
+        which=which[suspects],
+        # Who crashed alone comes last: kills at random seldom meet the same one twice in a row.
+        first=f"{_CRASHES}, due_at" if suspects else "due_at",
+        alone="TRUE" if suspects else "FALSE",
+        suspected=suspected(),
+        crashes=_CRASHES,
         columns=", ".join(f"runs_task.{field.column}" for field in Task._meta.concrete_fields),
         skip_locked="FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else "",
     )
     moment = connection.ops.adapt_datetimefield_value(now)
     until = connection.ops.adapt_datetimefield_value(now + timedelta(seconds=lease))
-    rows = Task.objects.raw(sql, [*steps, moment, moment, limit, until])
+    rows = Task.objects.raw(sql, [*steps, moment, moment, 1 if suspects else limit, until])
     return sorted(rows, key=lambda task: (task.due_at, task.segment_index, task.take))
+
+
+_ANY_SUSPECT = """
+SELECT 1 FROM runs_task
+WHERE step = %s AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s) AND {crashes} >= %s
+LIMIT 1
+"""
+# Nobody holds a task that waits for its submit. `crashes > 0` names the small index, among ten thousand that wait.
+_ANY_SUSPECT_TO_SUBMIT = """
+SELECT 1 FROM runs_task AS task JOIN runs_run AS run ON run.id = task.run_id
+WHERE task.crashes > 0 AND task.step = 'submit' AND task.due_at <= %s AND task.crashes >= %s
+    AND run.paused_at IS NULL
+LIMIT 1
+"""
+
+
+def any_suspect(step: Step, *, now: datetime) -> bool:
+    """Whether a task is due at this step over which a worker has died."""
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        if step == Step.SUBMIT:
+            cursor.execute(_ANY_SUSPECT_TO_SUBMIT, [moment, suspected()])
+        else:
+            sql = _ANY_SUSPECT.format(crashes=_CRASHES)
+            cursor.execute(sql, [step, moment, moment, suspected()])
+        return cursor.fetchone() is not None
 
 
 _NEXT_RUN = """
@@ -315,12 +372,18 @@ def status_of(run: Run) -> Status:
     return Status.CANCELED if run.canceled else Status.COMPLETED
 
 
+def is_poison(task: Task) -> bool:
+    """Whether enough workers have died over it, the last two of them over nothing else."""
+    enough: int = settings.POISON_AFTER
+    return task.crashes >= enough
+
+
 def poisoned(task: Task, attempt: Attempt | None, attempt_values: Mapping[str, Any]) -> Move:
     """The end of a task over which worker after worker died; a finished video stays to be fetched."""
     paid = task.step == Step.DOWNLOAD
     message = (
-        f"Set aside: {task.crashes} workers died one after the other while they worked on it. "
-        "See their logs, then retry."
+        f"Set aside: {task.crashes} workers died one after the other while they worked on it, "
+        "the last two while they worked on nothing else of its kind. See their logs, then retry."
     )
     values = {
         "error_code": "download_failed" if paid else "unknown_error",

@@ -54,8 +54,18 @@ class Phase(models.TextChoices):
     CANCELED = "canceled"
 
 
+WAITING_STEPS = (Step.CHECK, Step.REUSE, Step.SUBMIT)
 LIVE = (Phase.SENDING, Phase.ACCEPTED, Phase.AMBIGUOUS, Phase.DOWNLOADING)
 IN_FLIGHT = (Phase.SENDING, Phase.ACCEPTED, Phase.AMBIGUOUS)
+WITH_A_JOB = (Phase.ACCEPTED, Phase.DOWNLOADING, Phase.DONE)
+OVER = (
+    Phase.DONE,
+    Phase.REJECTED,
+    Phase.ABSENT,
+    Phase.ABANDONED,
+    Phase.FAILED,
+    Phase.CANCELED,
+)
 
 
 class Conform(models.TextChoices):
@@ -136,6 +146,12 @@ class Run(models.Model):
                 ),
                 name="run_counts_add_up",
             ),
+            models.CheckConstraint(
+                condition=Q(status__in=ENDED, queued=0, running=0, finished_at__isnull=False)
+                | Q(status__in=ACTIVE, finished_at__isnull=True)
+                & (Q(queued__gt=0) | Q(running__gt=0)),
+                name="run_ends_with_its_last_task",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -183,6 +199,9 @@ class Task(models.Model):
     crashes = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Workers that died over it since it last got on."
     )
+    alone = models.BooleanField(
+        default=False, db_default=False, help_text="It was claimed alone, being suspected."
+    )
     failed_providers = models.JSONField(default=list, help_text="Not asked again until a retry.")
     provider_id = models.CharField(max_length=64, blank=True)
     provider_model_id = models.CharField(max_length=255, blank=True)
@@ -229,6 +248,26 @@ class Task(models.Model):
                 name="only_active_tasks_are_due",
             ),
             models.CheckConstraint(
+                condition=Q(status=Status.QUEUED, step__in=WAITING_STEPS)
+                | Q(status=Status.RUNNING) & ~Q(step__in=WAITING_STEPS)
+                | Q(status__in=ENDED),
+                name="step_fits_the_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=ACTIVE, finished_at__isnull=True)
+                | Q(status__in=ENDED, finished_at__isnull=False, lease_until__isnull=True),
+                name="ended_tasks_have_an_end_and_no_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=(*ACTIVE, Status.COMPLETED), error_code="")
+                | Q(status__in=(Status.FAILED, Status.DOWNLOAD_FAILED, Status.CANCELED))
+                & ~Q(error_code=""),
+                name="who_ends_without_a_take_says_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(tries__lte=models.F("attempt_count")), name="a_try_is_an_attempt"
+            ),
+            models.CheckConstraint(
                 condition=Q(status=Status.FAILED) | Q(possibly_billed=False),
                 name="only_failed_possibly_billed",
             ),
@@ -252,6 +291,7 @@ class Task(models.Model):
                 fields=["reuse_of"], condition=Q(reuse_of__isnull=False), name="task_reuse_of"
             ),
             models.Index(fields=["segment_uuid"], name="task_segment"),
+            models.Index(fields=["step"], condition=Q(crashes__gt=0), name="task_suspected"),
             # What an operator looks for among a million: few rows, so small indexes.
             models.Index(
                 fields=["error_code", "-id"], condition=~Q(error_code=""), name="task_errors"
@@ -334,6 +374,29 @@ class Attempt(models.Model):
                 condition=Q(provider_job_id__isnull=False),
                 name="a_job_belongs_to_one_attempt",
             ),
+            models.CheckConstraint(condition=Q(number__gte=1), name="attempts_count_from_one"),
+            models.CheckConstraint(
+                condition=Q(provider_job_id__isnull=False, accepted_at__isnull=False)
+                | Q(provider_job_id__isnull=True, accepted_at__isnull=True)
+                & ~Q(phase__in=WITH_A_JOB),
+                name="accepted_means_a_job",
+            ),
+            models.CheckConstraint(
+                condition=~Q(phase=Phase.ACCEPTED) | Q(deadline_at__isnull=False),
+                name="no_job_is_waited_for_for_ever",
+            ),
+            models.CheckConstraint(
+                condition=Q(phase__in=IN_FLIGHT, finished_at__isnull=True)
+                | Q(phase=Phase.DOWNLOADING, output__isnull=False)
+                | Q(phase__in=OVER, finished_at__isnull=False),
+                name="attempt_that_is_over_has_an_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(phase=Phase.AMBIGUOUS, possibly_billed=True)
+                | Q(phase=Phase.ABANDONED)
+                | ~Q(phase=Phase.AMBIGUOUS) & Q(possibly_billed=False),
+                name="only_lost_answers_possibly_billed",
+            ),
         ]
         indexes = [
             models.Index(
@@ -360,13 +423,45 @@ class Attempt(models.Model):
         return Job(self.provider_job_id or "", self.provider_model_id, self.links)
 
 
+class Notice(models.Model):
+    """A verified webhook of a provider. It says that there is something to ask; the answer to a poll says what."""
+
+    provider_id = models.CharField(max_length=64)
+    event_id = models.CharField(max_length=255, help_text="The same in every delivery.")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="notices")
+    job_id = models.CharField(max_length=512)
+    received_at = models.DateTimeField(db_index=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["received_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event_id", "provider_id"], name="a_notice_is_taken_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["received_at"], condition=Q(handled_at__isnull=True), name="notice_open"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id} {self.event_id}"
+
+
 class VideoFile(models.Model):
     """A stored take. Never overwritten; checked, hashed and on disk before this row exists."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="files")
     attempt = models.ForeignKey(
-        Attempt, null=True, blank=True, on_delete=models.SET_NULL, related_name="files"
+        Attempt,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="files",
+        db_index=False,
     )
     reused_from = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -383,6 +478,14 @@ class VideoFile(models.Model):
 
     class Meta:
         ordering = ["created_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["attempt"],
+                condition=Q(attempt__isnull=False),
+                name="an_attempt_has_one_file",
+            ),
+            models.CheckConstraint(condition=Q(bytes__gt=0), name="a_take_is_not_empty"),
+        ]
 
     def __str__(self) -> str:
         return self.path
@@ -406,7 +509,8 @@ class Event(models.Model):
     class Meta:
         ordering = ["run", "number"]
         constraints = [
-            models.UniqueConstraint(fields=["run", "number"], name="event_number_is_unique")
+            models.UniqueConstraint(fields=["run", "number"], name="event_number_is_unique"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="events_count_from_one"),
         ]
 
     def __str__(self) -> str:

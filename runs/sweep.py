@@ -16,6 +16,7 @@ from django.db import close_old_connections, connections
 
 from cineflow.core import clock
 from providers.http import PollClient, Proxies, Transport
+from runs import notices
 from runs.models import Heartbeat
 from runs.steps import check, download, poll, recover, reuse, submit
 
@@ -86,6 +87,7 @@ class Sweep:
             Lane("submit", submitter.turn, submitter.close),
             Lane("settle", submit.settle),
             Lane("look_up", lambda now: recover.turn(self.polls, now)),
+            Lane("notices", notices.turn),
             Lane("poll", lambda now: poll.turn(self.polls, now)),
             Lane("download", downloader.turn, downloader.close),
             Lane("heartbeat", Pulse().turn),

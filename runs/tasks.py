@@ -3,12 +3,9 @@
 import logging
 import threading
 import time
-from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 from celery import current_app, shared_task
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from kombu import Connection
@@ -18,6 +15,7 @@ from redis.exceptions import RedisError
 from cineflow.api import idempotency
 from cineflow.core.faults import fault
 from providers import client_events
+from runs import leftovers, notices, start_images
 from runs.models import Heartbeat
 from runs.sweep import Sweep
 
@@ -40,15 +38,14 @@ def wake() -> None:
 
 @shared_task(name="runs.tasks.housekeeping")
 def housekeeping() -> None:
-    """What no task waits for: old heartbeats, client events, keys and leftovers of downloads."""
+    """What no task waits for: old heartbeats, client events and keys, and files that a crash has left."""
     now = timezone.now()
     Heartbeat.objects.filter(at__lt=now - timedelta(days=1)).delete()
     client_events.prune(now=now)
     idempotency.prune(now=now)
-    for leftover in (Path(settings.DATA_DIR) / "tmp").glob("*.part"):
-        with suppress(FileNotFoundError):  # its download may end in this moment
-            if time.time() - leftover.stat().st_mtime > 86_400:
-                leftover.unlink()
+    notices.prune(now=now)
+    start_images.forget_fetched()
+    leftovers.sweep(time.time())
 
 
 def hint() -> None:
@@ -81,6 +78,7 @@ def _connection() -> Connection:
         "socket_connect_timeout": 0.5,
         "retry_on_timeout": False,
         "max_connections": 2,
+        "max_retries": 0,  # without it kombu tries three times, and sleeps in between
     }
     connection: Connection = current_app.connection_for_write(transport_options=short)
     return connection
@@ -89,7 +87,7 @@ def _connection() -> Connection:
 def broker_answers() -> bool:
     try:
         with _connection() as connection:
-            connection.ensure_connection(max_retries=1, timeout=1)
+            connection.ensure_connection(max_retries=0)
             # Redis's channel has a client; the stubs know what all channels have.
             connection.default_channel.client.ping()  # type: ignore[attr-defined]
     except (OperationalError, RedisError, OSError) as error:

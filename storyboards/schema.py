@@ -102,7 +102,7 @@ def _is_ours(parts: SplitResult, *, host: str) -> bool:
 
 
 def _own_upload(path: str) -> str:
-    if uploads.find(path.removeprefix(uploads.URL_PREFIX)) is None:
+    if not uploads.hold(path.removeprefix(uploads.URL_PREFIX)):
         raise ValueError("There is no such upload on this server.")
     return path
 

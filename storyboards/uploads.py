@@ -1,8 +1,10 @@
 """Start images: what people send to be the first frame of a shot, and where it lies afterwards."""
 
+import os
 import re
 import secrets
 import struct
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,7 @@ _BROKEN = (
 def save(file: "UploadedFile[Any]") -> str:
     """Stores an image under a name that nobody can guess; returns that name."""
     raw = file.read()
-    name = f"{secrets.token_hex(20)}.{_extension(raw)}"
+    name = f"{secrets.token_hex(20)}.{extension(raw)}"
     write_atomically(_folder() / name, [raw])
     return name
 
@@ -50,6 +52,23 @@ def find(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def stored() -> Iterator[Path]:
+    """All uploads. A name is of another shape while its file is being written."""
+    return (path for path in _folder().glob("*") if _NAME.fullmatch(path.name))
+
+
+def hold(name: str) -> bool:
+    """Whether there is such an upload; if so, it counts as used from now on, and is not swept for a day."""
+    path = find(name)
+    if path is None:
+        return False
+    try:
+        os.utime(path)
+    except FileNotFoundError:  # swept in this very moment
+        return False
+    return True
+
+
 def remove(name: str) -> None:
     (_folder() / name).unlink(missing_ok=True)
 
@@ -58,8 +77,11 @@ def _folder() -> Path:
     return Path(settings.DATA_DIR) / "uploads"
 
 
-def _extension(raw: bytes) -> str:
-    """That of the format which the bytes have. The sender's name and content type say nothing."""
+def extension(raw: bytes) -> str:
+    """That of the format which the bytes have. The sender's name and content type say nothing.
+
+    Raises `Invalid` for anything but a sound, still picture of bearable size.
+    """
     try:
         with _open(raw) as image:
             _check(image)

@@ -1,9 +1,10 @@
 """Named points in the engine at which a chaos test lets the process die, freeze or fail.
 
-    CINEFLOW_FAULT=name:probability[:seed][:kill|stop|raise]
+    CINEFLOW_FAULT=name[@text]:probability[:seed][:kill|stop|raise]
 
 Random kills seldom meet the narrow windows, such as the one between an answer and its commit; a named point
-meets its own each time. Without the variable a point is one comparison.
+meets its own each time. With `@text` it is met only over work that has that in its prompt. Without the variable
+a point is one comparison.
 """
 
 import os
@@ -23,12 +24,13 @@ class FaultHit(Exception):
 class Armed:
     name: str
     probability: float
+    text: str = ""
     seed: int = 0
     action: Action = "kill"
     dice: random.Random = field(default_factory=random.Random)
 
-    def hit(self, name: str) -> None:
-        if name != self.name or self.dice.random() >= self.probability:
+    def hit(self, name: str, prompt: str = "") -> None:
+        if name != self.name or self.text not in prompt or self.dice.random() >= self.probability:
             return
         if self.action == "raise":
             raise FaultHit(name)
@@ -44,10 +46,21 @@ def parse(text: str) -> Armed | None:
     seed = int(more.pop()) if more else 0
     if more:
         raise ValueError(f"CINEFLOW_FAULT has too many parts: {text}")
-    return Armed(name, float(probability), seed, cast(Action, action), random.Random(seed))  # noqa: S311
+    name, _, words = name.partition("@")
+    dice = random.Random(seed)  # noqa: S311
+    return Armed(name, float(probability), words, seed, cast(Action, action), dice)
 
 
 _armed = parse(os.environ.get("CINEFLOW_FAULT", ""))
+
+
+def _draw_anew() -> None:
+    """Else each worker of a web server would meet what the one before it, from the same parent, has met."""
+    if _armed is not None:
+        _armed.dice.seed(f"{_armed.seed} {os.getpid()}")
+
+
+os.register_at_fork(after_in_child=_draw_anew)
 
 
 def arm(text: str) -> None:
@@ -56,6 +69,6 @@ def arm(text: str) -> None:
     _armed = parse(text)
 
 
-def fault(name: str) -> None:
+def fault(name: str, prompt: str = "") -> None:
     if _armed is not None:
-        _armed.hit(name)
+        _armed.hit(name, prompt)

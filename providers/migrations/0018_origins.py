@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("providers", "0005_live_models"),
+        ("providers", "0006_recovery_of_the_seeded"),
     ]
 
     operations = [

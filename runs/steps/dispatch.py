@@ -40,11 +40,14 @@ class Sending:
     again: bool = False  # the same submit once more, under its token
 
 
-def claim(limit: int, *, now: datetime, begun: float | None = None) -> list[Sending]:
+def claim(
+    limit: int, *, now: datetime, begun: float | None = None, suspects: bool = False
+) -> list[Sending]:
     """Commit an attempt for up to `limit` due tasks within every limit; they are to be sent at once.
 
     `begun` is the time.monotonic() of `now`. The wait for the lock belongs to the time in which they may
-    be sent: the minute of an account is counted from `now`.
+    be sent: the minute of an account is counted from `now`. `suspects`: only tasks over which a worker
+    has died, or only the others.
     """
     begun = time.monotonic() if begun is None else begun
     if limit <= 0 or not _waiting_runs().exists():
@@ -52,7 +55,7 @@ def claim(limit: int, *, now: datetime, begun: float | None = None) -> list[Send
     with transaction.atomic():
         _lock_dispatch()
         runs = lifecycle.lock_runs(_waiting_runs().values_list("pk", flat=True))
-        desk = _Desk(runs, limit=limit, now=now)
+        desk = _Desk(runs, limit=limit, now=now, suspects=suspects)
         desk.serve()
         lifecycle.postpone(desk.postponed)
         won = lifecycle.apply(desk.moves, now=now)
@@ -81,6 +84,7 @@ def _as_sent(move: Move) -> Task:
     move.task.status = Status.RUNNING
     move.task.attempt_count += 1
     move.task.tries += 1
+    move.task.alone = move.values["alone"]
     return move.task
 
 
@@ -107,9 +111,12 @@ def _present_load(flying: Mapping[tuple[UUID, str], int], now: datetime) -> Load
 class _Desk:
     """One dispatch: hands free slots to runs in turn, routes their tasks, and collects the moves."""
 
-    def __init__(self, runs: Mapping[UUID, Run], *, limit: int, now: datetime) -> None:
+    def __init__(
+        self, runs: Mapping[UUID, Run], *, limit: int, now: datetime, suspects: bool
+    ) -> None:
         self.runs = runs
         self.now = now
+        self.suspects = suspects
         flying = lifecycle.in_flight()
         self.load = _present_load(flying, now)
         self.by_run: dict[UUID, int] = {}
@@ -162,6 +169,10 @@ class _Desk:
     def _due_tasks(self, run: Run, limit: int) -> list[Task]:
         free = Q(lease_until=None) | Q(lease_until__lte=self.now)
         due = run.tasks.filter(free, step=Step.SUBMIT, due_at__lte=self.now)
+        if self.suspects:
+            due = due.filter(crashes__gte=lifecycle.suspected())
+        else:
+            due = due.filter(crashes__lt=lifecycle.suspected())
         # Written to the database's own order of the index, so that ten thousand waiting tasks are not sorted.
         return list(due.order_by("due_at").select_for_update(skip_locked=True)[:limit])
 
@@ -182,8 +193,10 @@ class _Desk:
             values = {
                 "due_at": self._when_free(candidates),
                 "waiting_reason": decision.reason[:255],
+                "routing": as_json(decision),
+                "crashes": task.crashes,
             }
-            self.postponed.append((task, {**values, "routing": as_json(decision)}))
+            self.postponed.append((task, values))
         else:
             self.moves.append(_unroutable(task, decision))
 
@@ -215,6 +228,7 @@ class _Desk:
             "step": Step.SETTLE,
             "due_at": lease,
             "lease_until": lease,
+            "alone": self.suspects,
             "tries": task.tries + 1,
             "waiting_reason": "",
             "routing": as_json(decision),

@@ -91,7 +91,7 @@ class Downloader:
         arrived = self._arrived()
         write(arrived, now=now)
         self._renew(now)
-        started = claim(settings.DOWNLOADERS - len(self.pending), now=now)
+        started = claim(settings.DOWNLOADERS, now=now, held=list(self.pending.values()))
         for fetching in started:
             self.pending[self.fetchers.submit(bring, self.transport, fetching)] = fetching
         return len(arrived) + len(started) + len(self.pending)
@@ -115,9 +115,17 @@ class Downloader:
         self.fetchers.shutdown(wait=False, cancel_futures=True)
 
 
-def claim(limit: int, *, now: datetime) -> list[Fetching]:
+def claim(limit: int, *, now: datetime, held: Sequence[Fetching] = ()) -> list[Fetching]:
+    """As many as go beside those already `held`; a suspect waits until there is none, and then goes alone."""
+    suspects = lifecycle.any_suspect(Step.DOWNLOAD, now=now)
+    if held and (suspects or any(fetching.task.alone for fetching in held)):
+        return []
     tasks = lifecycle.claim(
-        [Step.DOWNLOAD], limit=limit, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now
+        [Step.DOWNLOAD],
+        limit=limit - len(held),
+        lease=settings.DOWNLOAD_LEASE_SECONDS,
+        now=now,
+        suspects=suspects,
     )
     if not tasks:
         return []
@@ -126,9 +134,9 @@ def claim(limit: int, *, now: datetime) -> list[Fetching]:
             "pk", "output_folder"
         )
     )
-    poisoned = [task for task in tasks if task.crashes >= settings.POISON_AFTER]
-    lifecycle.apply([lifecycle.poisoned(task, None, {}) for task in poisoned], now=now)
-    tasks = [task for task in tasks if task.crashes < settings.POISON_AFTER]
+    poison = [task for task in tasks if lifecycle.is_poison(task)]
+    lifecycle.apply([lifecycle.poisoned(task, None, {}) for task in poison], now=now)
+    tasks = [task for task in tasks if not lifecycle.is_poison(task)]
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(task__in=tasks, phase=Phase.DOWNLOADING)
@@ -196,7 +204,7 @@ def _stored(fetching: Fetching, scratch: Path) -> Stored:
     size = scratch.stat().st_size
     outputs.sync(scratch)
     name = outputs.file_name(fetching.task, fetching.attempt.number)
-    fault("downloaded_before_rename")
+    fault("downloaded_before_rename", fetching.attempt.prompt)
     path = outputs.place(scratch, fetching.folder, name)
     fault("renamed_before_commit")
     return Stored(path, size, digest, facts)

@@ -43,10 +43,34 @@ def after_failure(
             task, attempt, now, why, ended, reason="", values={"failed_providers": tried}
         )
     if _may_wait(failure, ended) and task.tries < settings.MAX_ATTEMPTS:
-        seconds = wait_seconds(task.tries, failure)
-        why = f"{attempt.provider_id}: {failure.message}"
-        reason = f"{failure.message} Next try in {seconds:.0f} s."
-        return requeue(task, attempt, now + timedelta(seconds=seconds), why, ended, reason=reason)
+        return _once_more(task, attempt, failure, f"{attempt.provider_id}: ", ended, now)
+    return _end(task, attempt, failure, ended)
+
+
+def after_our_failure(
+    task: Task, attempt: Attempt, failure: Failure, ended: Mapping[str, Any], now: datetime
+) -> Move:
+    """Nothing was sent, and no other provider would help: the same again, a few times."""
+    if task.tries < settings.MAX_ATTEMPTS:
+        return _once_more(task, attempt, failure, "", ended, now)
+    return _end(task, attempt, failure, ended)
+
+
+def _once_more(
+    task: Task,
+    attempt: Attempt,
+    failure: Failure,
+    who: str,
+    ended: Mapping[str, Any],
+    now: datetime,
+) -> Move:
+    seconds = wait_seconds(task.tries, failure)
+    due_at = now + timedelta(seconds=seconds)
+    reason = f"{failure.message} Next try in {seconds:.0f} s."
+    return requeue(task, attempt, due_at, f"{who}{failure.message}", ended, reason=reason)
+
+
+def _end(task: Task, attempt: Attempt, failure: Failure, ended: Mapping[str, Any]) -> Move:
     return Move(
         task,
         Status.FAILED,
@@ -88,6 +112,7 @@ def requeue(
         "due_at": due_at,
         "waiting_reason": reason[:255],
         "progress": None,
+        "crashes": 0,
         **(values or {}),
     }
     return Move(

@@ -26,7 +26,7 @@ from providers.base import (
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import PollClient
 from providers.models import Provider, Recovery
-from runs import lifecycle
+from runs import callbacks, lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Status, Step, Task
 from runs.steps import errors
@@ -223,6 +223,7 @@ def request_facts(task: Task, attempt: Attempt) -> GenerationRequest:
         segment_index=task.segment_index,
         take=task.take,
         options=attempt.options,
+        callback_url=callbacks.url_for(attempt),
     )
 
 
@@ -279,7 +280,7 @@ def adoption(
 def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
     words = "The last look-up shows that no job was made; it is submitted again."
     known = {"phase": Phase.ABSENT, "finished_at": now, "possibly_billed": False}
-    if task.crashes >= settings.POISON_AFTER:
+    if lifecycle.is_poison(task):
         return lifecycle.poisoned(task, attempt, known)
     if task.tries >= settings.MAX_ATTEMPTS:
         return _never_made(task, attempt, known)
@@ -351,16 +352,23 @@ def _unanswered(lost: Sequence[tuple[Task, Attempt]], now: datetime) -> None:
 # ---- class A: the same submit again -------------------------------------------------------------------
 
 
-def claim_resends(limit: int, *, now: datetime) -> list[tuple[Task, Attempt]]:
+def claim_resends(limit: int, *, now: datetime, suspects: bool) -> list[tuple[Task, Attempt]]:
     """Lost answers whose submit may be sent again under its token; the attempt was committed long ago."""
     tasks = lifecycle.claim(
-        [Step.RESEND], limit=limit, lease=settings.SUBMIT_LEASE_SECONDS, now=now
+        [Step.RESEND],
+        limit=limit,
+        lease=settings.SUBMIT_LEASE_SECONDS,
+        now=now,
+        suspects=suspects,
     )
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(task__in=tasks, phase=Phase.AMBIGUOUS)
     }
-    return [(task, attempts[task.pk]) for task in tasks]
+    poison = [task for task in tasks if lifecycle.is_poison(task)]
+    words = "Worker after worker died over this submit."
+    lifecycle.apply([undecided(task, attempts[task.pk], words) for task in poison], now=now)
+    return [(task, attempts[task.pk]) for task in tasks if not lifecycle.is_poison(task)]
 
 
 def not_resent(task: Task, attempt: Attempt, now: datetime) -> Move | dict[str, Any]:

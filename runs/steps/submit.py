@@ -21,6 +21,7 @@ from providers.base import (
     Adapter,
     Ambiguous,
     GenerationRequest,
+    ImageInput,
     Rejected,
     SubmitOutcome,
 )
@@ -45,7 +46,14 @@ class TooLate:
     """Not sent: so long after its attempt was made that somebody may have taken it for lost."""
 
 
-Outcome = SubmitOutcome | TooLate
+@dataclass(frozen=True, slots=True)
+class NoImage:
+    """Not sent: the start image cannot be had right now. No provider is at fault."""
+
+    failure: Failure
+
+
+Outcome = SubmitOutcome | TooLate | NoImage
 
 
 class Submitter:
@@ -61,11 +69,22 @@ class Submitter:
         """One pass: write what was answered, then claim and send. Returns how much was done."""
         begun = time.monotonic()
         written = self._write(now, begun=begun)
-        # Handed over at once: what is committed and then not sent looks like a lost answer later.
-        free = settings.SENDERS - len(self.pending)
-        self._send(dispatch.claim(free, now=now, begun=begun))
-        self._send(_resends(settings.SENDERS - len(self.pending), now=now))
+        suspects = any(lifecycle.any_suspect(step, now=now) for step in (Step.SUBMIT, Step.RESEND))
+        alone = any(sending.task.alone for sending in self.pending.values())
+        # A suspect waits until nothing else is on the wire. When limits hold it then, it holds up nobody.
+        if suspects and not self.pending:
+            self._claim(1, now=now, begun=begun, suspects=True)
+            alone = bool(self.pending)
+            suspects = False
+        if not suspects and not alone:
+            self._claim(settings.SENDERS, now=now, begun=begun, suspects=False)
         return written + len(self.pending)
+
+    def _claim(self, limit: int, *, now: datetime, begun: float, suspects: bool) -> None:
+        # Handed over at once: what is committed and then not sent looks like a lost answer later.
+        free = limit - len(self.pending)
+        self._send(dispatch.claim(free, now=now, begun=begun, suspects=suspects))
+        self._send(_resends(limit - len(self.pending), now=now, suspects=suspects))
 
     def _send(self, sendings: Sequence[Sending]) -> None:
         for sending in sendings:
@@ -114,9 +133,9 @@ def _write_alone(answer: tuple[Sending, Outcome], now: datetime) -> None:
         logger.exception("the answer of attempt %s could not be written", answer[0].attempt.pk)
 
 
-def _resends(limit: int, *, now: datetime) -> list[Sending]:
+def _resends(limit: int, *, now: datetime, suspects: bool) -> list[Sending]:
     begun = time.monotonic()
-    found = recover.claim_resends(limit, now=now)
+    found = recover.claim_resends(limit, now=now, suspects=suspects)
     return [Sending(task, attempt, begun, again=True) for task, attempt in found]
 
 
@@ -130,6 +149,10 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         account = registry.account(attempt.provider_id)
         adapter = registry.adapter(attempt.provider_id)
         call = adapter.submit(account, request_of(sending.task, attempt, adapter))
+    except start_images.Unusable as error:
+        if error.temporary:
+            return NoImage(Failure(Code.DEPENDENCY_ERROR, str(error)))
+        return Rejected(Failure(Code.VALIDATION_ERROR, str(error)))
     except Exception as error:
         logger.exception("the request of attempt %s could not be built", attempt.pk)
         return Rejected(
@@ -137,7 +160,7 @@ def send(transport: Transport, sending: Sending) -> Outcome:
         )
     if isinstance(call, Accepted):
         return call
-    fault("committed_before_send")
+    fault("committed_before_send", attempt.prompt)
     send_by = sending.begun + settings.SEND_WITHIN_SECONDS
     if time.monotonic() > send_by:
         return TooLate()
@@ -179,7 +202,13 @@ def _answer(
 def request_of(task: Task, attempt: Attempt, adapter: Adapter) -> GenerationRequest:
     """With its picture, as the provider takes one."""
     request = recover.request_facts(task, attempt)
-    image = start_images.load(task.snapshot["image_url"], adapter.image_size(request))
+    inputs = attempt.options.get("image_inputs", adapter.image_inputs)
+    image = start_images.load(
+        task.snapshot["image_url"],
+        inputs=[ImageInput(how) for how in inputs],
+        size=adapter.image_size(request),
+        max_bytes=attempt.options.get("max_image_bytes"),
+    )
     return replace(request, image=image)
 
 
@@ -265,7 +294,8 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
             model = known.models.get((attempt.provider_id, attempt.provider_model_id))
             return _accepted(task, attempt, outcome, model, now)
         case Ambiguous(failure):
-            return _lost(task, attempt, failure, known.classes, now)
+            lost = _lost(task, attempt, failure, known.classes, now)
+            return replace(lost, values={**lost.values, "crashes": 0})
         case Rejected(failure):
             ended = {
                 "phase": Phase.REJECTED,
@@ -278,6 +308,9 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
             words = "not sent in time after its commit; back to the queue, nothing is billed"
             ended = {"phase": Phase.REJECTED, "finished_at": now, "error_msg": words}
             return failures.requeue(task, attempt, now, words, ended, reason="")
+        case NoImage(failure):
+            ended = {"phase": Phase.REJECTED, "finished_at": now, **errors.of_attempt(failure)}
+            return failures.after_our_failure(task, attempt, failure, ended, now)
 
 
 def _resent(

@@ -201,8 +201,9 @@ def task(api: APIClient, data_dir: Path) -> Task:
     video = VideoFile.objects.create(
         task=task, path="output/clip.mp4", bytes=len(VIDEO), sha256="ab" * 32
     )
-    Task.objects.filter(pk=task.pk).update(status="completed", step="", due_at=None, video=video)
-    Run.objects.filter(pk=run.pk).update(status="completed", queued=0, completed=1)
+    ended = {"status": "completed", "finished_at": timezone.now()}
+    Task.objects.filter(pk=task.pk).update(step="", due_at=None, video=video, **ended)
+    Run.objects.filter(pk=run.pk).update(queued=0, completed=1, **ended)
     return task
 
 

@@ -43,9 +43,10 @@ def make_tasks(count: int) -> str:
 
 def make_providers(count: int) -> str:
     Provider.objects.all().delete()
-    Provider.objects.bulk_create(
+    made = Provider.objects.bulk_create(
         Provider(id=f"p{n}", display_name="P", supported_durations=[4]) for n in range(count)
     )
+    ProviderModel.objects.bulk_create(ProviderModel(provider=one, name="m") for one in made)
     return "providers"
 
 

@@ -62,7 +62,9 @@ def rows(one_connection: None) -> dict[str, str]:
     seed()
     board = _board()
     run = _run(board)
-    Run.objects.filter(pk=run.pk).update(queued=0, completed=1, status="completed")
+    Run.objects.filter(pk=run.pk).update(
+        queued=0, completed=1, status="completed", finished_at=timezone.now()
+    )
     Task.objects.filter(run=run).update(
         status="completed", step="", due_at=None, finished_at=timezone.now()
     )

@@ -93,6 +93,7 @@ def _storm(world: World, options: argparse.Namespace) -> Verdict:
     watch = Watch(world, load, nemesis, began)
     watch.start()
     client = load.start()
+    points.meet_web()
     _wait_until_some_run(load)
     points.run()
     nemesis.rage()
@@ -183,6 +184,7 @@ def _summarize(
         f"of which {nemesis.taken_over} were taken over; writes accepted: {verdict.stale_writes}"
     )
     print(f"points: {_words(points.hits)}; missed: {points.missed or 'none'}")
+    print(f"web workers that died at one of theirs: {world.web_deaths}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import redis
 
-from tests.chaos.points import POINTS
+from tests.chaos.points import POINTS, WEB_POINTS
 from tests.chaos.world import WORKER_SLOTS, ZOMBIE_SECONDS, World
 
 _GROWN_UP_SECONDS = 1.0  # a younger worker is left alone: it has not begun yet
@@ -79,9 +79,16 @@ class Nemesis:
         drawn = self.dice.random()
         slot = "web" if drawn < 0.12 else "beat" if drawn < 0.2 else self._some_worker()
         self.world.kill(slot)
-        # Some are born with a fault in them: at one of the points, one time in twenty, an exception.
-        point = f"{self.dice.choice(POINTS)}:0.05:{self.dice.randrange(999)}:raise"
-        self.world.bear(slot, fault=point if self.dice.random() < 0.15 else "")
+        self.world.bear(slot, fault=self._fault(slot))
+
+    def _fault(self, slot: str) -> str:
+        """Some are born with one: the web server dies of it now and then, a worker meets an exception."""
+        seed = self.dice.randrange(999)
+        if slot == "web":
+            fault, share = f"{self.dice.choice(WEB_POINTS)}:0.3:{seed}:kill", 0.5
+        else:
+            fault, share = f"{self.dice.choice(POINTS)}:0.05:{seed}:raise", 0.15
+        return fault if self.dice.random() < share else ""
 
     def _some_worker(self) -> str:
         """One that has been at work for a while; the order of asking is random."""

@@ -1,10 +1,13 @@
-"""Before the storm: a lonely worker dies, and freezes past its leases, at each of the named fault points."""
+"""Before the storm: the web server dies, and a lonely worker dies and freezes past its leases, at each of the named
+fault points."""
 
 import random
 import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 
 from tests.chaos.world import ZOMBIE_SECONDS, Process, World
 
@@ -19,6 +22,8 @@ POINTS = (
     "downloaded_before_rename",
     "renamed_before_commit",
 )
+# Met by what a client does first: it makes runs, and cancels one of them.
+WEB_POINTS = ("launched_before_commit", "committed_before_hint", "cancel_before_commit")
 # Nothing is looked up before an answer was lost, so this comes last.
 LOOK_UP = "looked_up_before_write"
 _PATIENCE_SECONDS = 15.0
@@ -41,6 +46,22 @@ class Points:
     def zombies(self) -> int:
         return sum(number for name, number in self.hits.items() if name.endswith(":stop"))
 
+    def meet_web(self) -> None:
+        """The client learns nothing of what it asked for, and has to find out."""
+        for name in WEB_POINTS:
+            deaths = self.world.web_deaths
+            self.world.kill("web")
+            self.world.bear("web", fault=f"{name}:1")
+            if _comes_true(partial(self._web_died, after=deaths)):
+                self.hits[f"{name}:kill"] += 1
+            else:
+                self.missed.append(f"{name}:kill")
+        self.world.kill("web")
+        self.world.bear("web")
+
+    def _web_died(self, *, after: int) -> bool:
+        return self.world.web_deaths > after
+
     def run(self) -> None:
         pairs = [(name, action) for name in POINTS for action in ("kill", "stop")]
         self.dice.shuffle(pairs)
@@ -59,7 +80,8 @@ class Points:
 
     def _meet(self, name: str, action: str) -> bool:
         process = self.world.bear(SLOT, fault=f"{name}:1:{self.dice.randrange(999)}:{action}")
-        if not _reaches(process, "T" if action == "stop" else ""):
+        reached = (lambda: process.state == "T") if action == "stop" else lambda: not process.alive
+        if not _comes_true(reached):
             process.kill()
             return False
         self.hits[f"{name}:{action}"] += 1
@@ -70,10 +92,10 @@ class Points:
         return True
 
 
-def _reaches(process: Process, state: str) -> bool:
+def _comes_true(met: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        if process.state == state or (not state and not process.alive):
+        if met():
             return True
         time.sleep(0.02)
     return False

@@ -212,6 +212,11 @@ class World:
         for slot in list(self.processes):
             self.kill(slot)
 
+    @property
+    def web_deaths(self) -> int:
+        """How often gunicorn has found its worker dead: killed whole, it finds nothing any more."""
+        return (self.folder / "logs" / "web.log").read_text(errors="replace").count("sent SIGKILL")
+
     def _wait_for_web(self) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:

@@ -61,16 +61,24 @@ def test_times_and_decimals_and_null_json_are_adapted_by_their_fields() -> None:
 
 @pytest.mark.django_db
 def test_a_foreign_key_may_be_named_either_way() -> None:
-    run = Run.objects.create(storyboard_uuid=ids.new_id(), model_id="m", output_folder="o")
+    run = Run.objects.create(
+        storyboard_uuid=ids.new_id(), model_id="m", output_folder="o", total_tasks=1, queued=1
+    )
     task = Task.objects.create(
-        run=run, segment_uuid=ids.new_id(), segment_index=1, snapshot={}, status="completed"
+        run=run,
+        segment_uuid=ids.new_id(),
+        segment_index=1,
+        snapshot={},
+        status="queued",
+        step="submit",
+        due_at=NOW,
     )
     given = {
         "id": ids.new_id(),
         "task_id": task.id,
         "run": run.id,
         "number": 1,
-        "phase": "done",
+        "phase": "sending",
         "provider_id": "p",
         "provider_model_id": "m",
         "prompt": "",
@@ -79,6 +87,7 @@ def test_a_foreign_key_may_be_named_either_way() -> None:
         "error_code": "",
         "error_msg": "",
         "possibly_billed": False,
+        "asked": 0,
         "cost": Decimal("1.2500"),
     }
     bulk.insert(Attempt, list(given), [list(given.values())])

@@ -23,6 +23,30 @@ def test_an_armed_point_kills_its_process(fault: str) -> None:
     assert run_with(fault).returncode == -9
 
 
+def test_a_point_may_be_met_over_one_prompt_only() -> None:
+    armed = parse("there@poison:1:raise")
+    assert armed is not None
+    armed.hit("there", "a city")
+    with pytest.raises(FaultHit):
+        armed.hit("there", "a poison in a cup")
+
+
+def test_children_of_one_process_have_their_own_luck() -> None:
+    code = """
+import os
+from cineflow.core import faults
+for _ in range(2):
+    if not os.fork():
+        print(faults._armed.dice.random(), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+    env = {"CINEFLOW_FAULT": "there:0.5:7"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    first, second = done.stdout.split()
+    assert first != second
+
+
 def test_an_armed_point_may_raise_instead() -> None:
     armed = parse("there:1:raise")
     assert armed is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -81,6 +82,29 @@ def test_a_hold_can_be_released(admin_client: Client) -> None:
     assert Provider.objects.get(pk="openai").hold_reason == ""
 
 
+def test_a_release_closes_the_breakers_of_the_account_and_its_models(
+    admin_client: Client,
+) -> None:
+    Provider.objects.filter(pk="openai").update(trips=2, hold_reason="401")
+    ProviderModel.objects.update(trips=1, not_before=timezone.now() + timedelta(hours=1))
+    body = {"action": "release_the_hold", "_selected_action": ["openai", "sora_hk"]}
+    page = admin_client.post(PROVIDERS, body, follow=True).content.decode()
+    assert "Holds released: 2." in page
+    assert not Provider.objects.filter(trips__gt=0).exists()
+    held = ProviderModel.objects.filter(Q(trips__gt=0) | Q(not_before__isnull=False))
+    assert set(held.values_list("provider_id", flat=True)) == {"aihubmix", "preview"}
+
+
+def test_the_pages_tell_the_state_of_the_breakers(admin_client: Client) -> None:
+    hold("openai", hours=3)
+    Provider.objects.filter(pk="openai").update(trips=1)
+    ProviderModel.objects.filter(provider="openai", name="sora-2").update(trips=1)
+    assert "open: nothing is submitted for now" in read(admin_client, PROVIDERS)
+    page = read(admin_client, f"{PROVIDERS}openai/change/")
+    assert "open: nothing is submitted for now" in page
+    assert "half open: one submit at a time is tried" in page
+
+
 def test_a_provider_can_be_edited_with_its_models(admin_client: Client) -> None:
     path = f"{PROVIDERS}openai/change/"
     form = form_of(admin_client, path)
@@ -106,6 +130,27 @@ def test_a_save_keeps_what_the_engine_wrote_while_the_page_was_open(admin_client
     assert [update.count("=") for update in updates] == [2]
     provider = Provider.objects.get(pk="openai")
     assert (provider.weight, provider.hold_reason) == (33, "the balance is empty")
+
+
+def test_a_save_keeps_what_the_engine_wrote_to_a_model_while_it_was_saved(
+    admin_client: Client,
+) -> None:
+    path = f"{PROVIDERS}openai/change/"
+    form = form_of(admin_client, path) | {"provider_models-0-price_per_second": "0.25"}
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.post(path, form)
+    (update,) = [q["sql"] for q in captured if 'UPDATE "providers_providermodel"' in q["sql"]]
+    assert "price_per_second" in update
+    assert "trips" not in update
+
+
+def test_limits_and_what_a_lost_answer_leads_to_are_set_there(admin_client: Client) -> None:
+    path = f"{PROVIDERS}openai/change/"
+    chosen = {"max_per_minute": "60", "max_in_flight": "5", "recovery": "look_up"}
+    admin_client.post(path, form_of(admin_client, path) | chosen)
+    provider = Provider.objects.get(pk="openai")
+    assert (provider.max_per_minute, provider.max_in_flight) == (60, 5)
+    assert provider.recovery == "look_up"
 
 
 @pytest.mark.parametrize(
@@ -201,6 +246,7 @@ def test_a_page_takes_no_more_queries_for_more_rows(
     admin_client: Client, path: str, more: Callable[[], None]
 ) -> None:
     more_events()
+    read(admin_client, path)  # the first page of a process asks for content types as well
     before = queries(admin_client, path)
     more()
     assert queries(admin_client, path) == before

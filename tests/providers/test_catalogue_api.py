@@ -1,5 +1,6 @@
 """Models, providers and their administration, over HTTP."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ SORA_2_MAP = {
     "openai": ["sora-2"],
     "aihubmix": ["sora-2", "web-sora-2"],
 }
+
+HEALTHY = {"held_until": None, "hold_reason": None, "breaker": "closed"}
 
 
 def get(api: APIClient, path: str, **query: Any) -> Any:
@@ -79,6 +82,8 @@ def test_a_provider_has_the_contracts_fields(api: APIClient) -> None:
         "supported_resolutions": ["horizontal", "vertical"],
         "supports_pro": True,
         "configured": False,
+        **HEALTHY,
+        "provider_models": [{"name": "sora2", **HEALTHY}, {"name": "sora2-pro", **HEALTHY}],
     }
     assert get(api, "providers")["items"][0] == provider
     assert get(api, "admin/providers")["items"][0] == provider
@@ -205,7 +210,13 @@ EVERYTHING = {
 def test_every_field_of_a_provider_can_be_changed(api: APIClient) -> None:
     response = patch(api, "providers/openai", EVERYTHING)
     assert response.status_code == 200
-    assert response.json() == {"id": "openai", **EVERYTHING, "configured": False}
+    assert response.json() == {
+        "id": "openai",
+        "configured": False,
+        **EVERYTHING,
+        **HEALTHY,
+        "provider_models": [{"name": "sora-2", **HEALTHY}, {"name": "sora-2-pro", **HEALTHY}],
+    }
     assert get(api, "providers/openai") == response.json()
 
 
@@ -259,6 +270,8 @@ def test_only_the_columns_that_were_sent_are_written(api: APIClient) -> None:
         ("id", "other"),
         ("configured", True),
         ("not_before", None),
+        ("breaker", "closed"),
+        ("provider_models", []),
         ("colour", "red"),
     ],
 )
@@ -311,6 +324,50 @@ def test_a_change_leaves_the_hold_of_the_account_alone(api: APIClient) -> None:
     patch(api, "providers/openai", EVERYTHING)
     provider = Provider.objects.get(pk="openai")
     assert (provider.not_before, provider.hold_reason) == (until, "429")
+
+
+@pytest.mark.parametrize(
+    ("trips", "minutes", "expected"),
+    [
+        (0, 5, (True, "no money", "closed")),
+        (2, 5, (True, "no money", "open")),
+        (2, -5, (False, "no money", "half_open")),
+        (0, -5, (False, None, "closed")),
+    ],
+)
+def test_a_provider_tells_its_hold_and_breaker(
+    api: APIClient, trips: int, minutes: int, expected: tuple[bool, str | None, str]
+) -> None:
+    until = timezone.now() + timedelta(minutes=minutes)
+    Provider.objects.filter(pk="openai").update(
+        trips=trips, not_before=until, hold_reason="no money"
+    )
+    for path in ("providers/openai", "admin/providers/openai"):
+        found = get(api, path)
+        assert held(found) == shown(until, *expected)
+        assert [held(model) for model in found["provider_models"]] == [HEALTHY, HEALTHY]
+
+
+def held(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: found[name] for name in HEALTHY}
+
+
+def shown(until: datetime, is_held: bool, reason: str | None, breaker: str) -> dict[str, Any]:
+    moment = f"{until:%Y-%m-%dT%H:%M:%S.%fZ}" if is_held else None
+    return {"held_until": moment, "hold_reason": reason, "breaker": breaker}
+
+
+def test_each_model_of_a_provider_tells_its_own(api: APIClient) -> None:
+    until = timezone.now() + timedelta(minutes=5)
+    model = ProviderModel.objects.filter(provider="openai", name="sora-2-pro")
+    model.update(trips=1, not_before=until, hold_reason="no such model")
+    for path in ("providers", "admin/providers"):
+        found = next(row for row in get(api, path)["items"] if row["id"] == "openai")
+        assert held(found) == HEALTHY
+        assert found["provider_models"] == [
+            {"name": "sora-2", **HEALTHY},
+            {"name": "sora-2-pro", **shown(until, True, "no such model", "open")},
+        ]
 
 
 # ---- changing a model --------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from providers.models import Provider, ProviderModel, Route, VideoModel
 pytestmark = pytest.mark.django_db
 
 seed = import_module("providers.migrations.0002_seed")
+recovery = import_module("providers.migrations.0006_recovery_of_the_seeded")
 TABLES: list[Any] = [Provider, VideoModel, ProviderModel, Route]
 
 
@@ -33,6 +34,21 @@ def test_every_seeded_provider_takes_images_both_resolutions_and_pro() -> None:
         list(Provider.objects.values_list(*fields))
         == [(True, ["horizontal", "vertical"], True)] * 4
     )
+
+
+def test_lost_answers_are_looked_up_where_jobs_are_listed() -> None:
+    assert dict(Provider.objects.values_list("id", "recovery")) == {
+        "sora_hk": "look_up",
+        "openai": "look_up",
+        "aihubmix": "none",
+        "preview": "none",
+    }
+
+
+def test_a_class_that_somebody_has_set_stays() -> None:
+    Provider.objects.filter(pk="openai").update(recovery="token")
+    recovery.seed(apps, None)
+    assert Provider.objects.get(pk="openai").recovery == "token"
 
 
 def test_the_seeded_models_and_their_map_are_the_contracts() -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from cineflow.core import ids
 from providers.http import PollClient, Transport
 from providers.models import Provider, Recovery
-from runs import launch
+from runs import launch, notices
 from runs.models import ACTIVE, Run, Task, VideoFile
 from runs.steps import check, download, poll, recover, reuse, submit
 from storyboards.models import Segment, Storyboard
@@ -58,6 +58,7 @@ class Machine:
         self.submit()
         submit.settle(self.now)
         recover.turn(self.polls, self.now)
+        notices.turn(self.now)
         poll.turn(self.polls, self.now)
         self.download()
 

@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,9 +18,23 @@ from pytest_django import Settings
 from cineflow.core import ids
 from cineflow.core.bulk import insert
 from providers.models import Provider, VideoModel
+from runs import lifecycle
 from runs.admin.events import A_PAGE
 from runs.admin.lists import BoundedPaginator
-from runs.models import ACTIVE, Attempt, Event, Heartbeat, Phase, Run, Status, Step, Task, VideoFile
+from runs.models import (
+    ACTIVE,
+    OVER,
+    WITH_A_JOB,
+    Attempt,
+    Event,
+    Heartbeat,
+    Phase,
+    Run,
+    Status,
+    Step,
+    Task,
+    VideoFile,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -33,16 +48,19 @@ RUNS, TASKS, ATTEMPTS = ("/admin/runs/run/", "/admin/runs/task/", "/admin/runs/a
 def make_run(
     *statuses: str, name: str = "board.json", created_at: datetime = NOW, **values: Any
 ) -> Run:
-    """A run with a task, an attempt and events for each status."""
+    """A run with a task and events for each status; without any, one whose task is to be made."""
+    counts = Counter(statuses or ("running",))
+    status = values.pop("status", None) or lifecycle.status_of(Run(started_at=NOW, **counts))
     run = Run.objects.create(
         storyboard_uuid=ids.new_id(),
         storyboard_name=name,
         model_id="sora2",
         output_folder="output/x",
-        status=values.pop("status", Status.RUNNING),
+        status=status,
         created_at=created_at,
-        total_tasks=len(statuses),
-        **{status: statuses.count(status) for status in set(statuses)},
+        finished_at=None if status in ACTIVE else created_at,
+        total_tasks=counts.total(),
+        **counts,
         **values,
     )
     for index, status in enumerate(statuses, 1):
@@ -51,7 +69,12 @@ def make_run(
 
 
 def make_task(run: Run, index: int, status: str, **values: Any) -> Task:
-    due = {"step": Step.SUBMIT, "due_at": NOW} if status in ACTIVE else {}
+    step = Step.SUBMIT if status == Status.QUEUED else Step.POLL
+    due: dict[str, Any] = (
+        {"step": step, "due_at": NOW} if status in ACTIVE else {"finished_at": NOW}
+    )
+    if status not in (*ACTIVE, Status.COMPLETED):
+        due["error_code"] = "unknown_error"
     frozen = {"snapshot": {"duration_seconds": 8}, "full_prompt": "A wave.", "fingerprint": "f"}
     known = {"run": run, "segment_uuid": ids.new_id(), "segment_index": index, "status": status}
     task = Task.objects.create(**{**known, **due, **frozen, **values})
@@ -63,6 +86,12 @@ def make_attempt(
     task: Task, *, number: int = 1, phase: Phase = Phase.DONE, **values: Any
 ) -> Attempt:
     known = {"task": task, "run_id": task.run_id, "number": number, "phase": phase, "sent_at": NOW}
+    if phase in WITH_A_JOB or "provider_job_id" in values:
+        job = {"provider_job_id": f"job-{task.pk}-{number}", "accepted_at": NOW}
+        known |= {**job, "deadline_at": NOW, "output": {}}
+    if phase in OVER:
+        known["finished_at"] = NOW
+    known["possibly_billed"] = phase == Phase.AMBIGUOUS
     sent = {
         "provider_id": "openai",
         "provider_model_id": "sora-2",
@@ -652,7 +681,7 @@ def test_a_list_counts_no_further_than_its_bound(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(BoundedPaginator, "most", 100)
-    many_tasks(make_run(), 101)
+    many_tasks(101)
     html = page(admin_client, TASKS)
     assert "more than 100 tasks" in html
     assert "100 results" not in html
@@ -663,13 +692,16 @@ def test_a_list_counts_no_further_than_its_bound(
     assert admin_client.get(TASKS, {"p": "3"}).status_code == 302
 
 
-def many_tasks(run: Run, number: int) -> None:
+def many_tasks(number: int) -> Run:
+    """A run that has ended, with tasks that nobody has read."""
+    run = make_run("completed")
+    run.tasks.all().delete()
     # fmt: off
     columns = (
         "id", "run", "segment_uuid", "segment_index", "take", "snapshot", "full_prompt",
         "fingerprint", "status", "step", "fence", "waiting_reason", "attempt_count", "tries",
         "errors_in_a_row", "failed_providers", "provider_id", "provider_model_id", "error_code",
-        "error_msg", "possibly_billed", "created_at", "updated_at",
+        "error_msg", "possibly_billed", "created_at", "updated_at", "finished_at",
     )
     # fmt: on
     rows: Iterator[tuple[object, ...]] = (
@@ -697,11 +729,13 @@ def many_tasks(run: Run, number: int) -> None:
             False,
             NOW,
             NOW + timedelta(seconds=index),
+            NOW,
         )
         for index in range(1, number + 1)
     )
     insert(Task, columns, rows)
     Run.objects.filter(pk=run.pk).update(total_tasks=number, completed=number)
+    return run
 
 
 @pytest.mark.parametrize(
@@ -716,7 +750,7 @@ def test_a_list_of_fifty_thousand_tasks_is_read_along_an_index(
     admin_client: Client, path: str, index: str
 ) -> None:
     for _ in range(5):
-        many_tasks(run := make_run(status=Status.COMPLETED), 10_000)
+        run = many_tasks(10_000)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     plan = admin_client.get(path.format(run=run.public_id)).context["cl"].queryset[:50].explain()

@@ -1,10 +1,11 @@
 """A broker that is away, frozen, emptied or too talkative: rows are the truth, so nothing is lost and nobody waits."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from celery import current_app
 from django.utils import timezone
 from kombu import Connection
 
+from runs import tasks
 from runs.models import Attempt, Run, Status
-from runs.tasks import wake
+from runs.tasks import broker_answers, hint, wake
 from storyboards.models import Storyboard
 from tests.api.served import served
 from tests.processes import wait_for, workers
@@ -116,6 +118,29 @@ def test_no_answer_is_an_error_while_the_broker_is_frozen(board: MakeBoard, tmp_
     assert runs[-1].status == Status.COMPLETED
     for run in runs:
         assert_sound(run)
+
+
+def callers(server: socket.socket) -> int:
+    """How many have called a server that never answers."""
+    server.setblocking(False)
+    called = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            called += 1
+    return called
+
+
+@pytest.mark.parametrize("ask", [hint, broker_answers])
+def test_a_silent_broker_is_called_once(
+    ask: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+        monkeypatch.setenv("CELERY_BROKER_WRITE_URL", url)
+        monkeypatch.setattr(tasks, "_silent_until", 0.0)
+        ask()
+        assert callers(server) == 1
 
 
 def flush(url: str) -> None:

@@ -244,8 +244,8 @@ def test_a_download_over_which_workers_die_is_set_aside(
 ) -> None:
     run = start("a city")
     machine.submit()
-    Task.objects.update(step="download", due_at=machine.now, crashes=2)
-    Attempt.objects.update(phase=Phase.DOWNLOADING)
+    Task.objects.update(step="download", due_at=machine.now, crashes=2, alone=True)
+    Attempt.objects.update(phase=Phase.DOWNLOADING, output={"url": "http://127.0.0.1:1/v.mp4"})
     Task.objects.update(lease_until=machine.now)
     machine.now += timedelta(seconds=1)
     machine.download()
@@ -335,6 +335,7 @@ def test_a_worker_that_won_its_own_download_again_counts_it_once(
     start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
 ) -> None:
     """Asleep past its lease, and the worker that took over has died: its first fetch still goes on."""
+    settings.POISON_AFTER = 9  # a suspect would wait until that fetch has ended
     run = start("a city [[sim:fetch=slow:0.5]]")
     machine.submit()
     machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS)
@@ -358,6 +359,6 @@ def test_a_run_whose_counts_are_wrong_holds_up_no_other(
 ) -> None:
     broken, sound = start("a city"), start("a town")
     machine.submit()
-    Run.objects.filter(pk=broken.pk).update(running=0, completed=1)
+    Run.objects.filter(pk=broken.pk).update(running=0, queued=1)
     run = machine.run_to_end(sound, seconds=30)
     assert (run.status, run.completed) == (Status.COMPLETED, 1)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from cineflow.core import ids
@@ -33,6 +34,9 @@ def make_run(storyboard_id: UUID, status: str) -> Run:
         model_id="sora2",
         output_folder="output/x",
         status=status,
+        total_tasks=1,
+        finished_at=None if status in ("queued", "running") else timezone.now(),
+        **{status: 1},
     )
 
 
