@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("runs", "0002_facts_of_attempts"),
+        ("runs", "0005_guards"),
     ]
 
     operations = [
