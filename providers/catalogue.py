@@ -40,8 +40,8 @@ def get_model(model_id: str) -> VideoModel:
 
 
 def with_routes(models: QuerySet[VideoModel]) -> QuerySet[VideoModel]:
-    """Two queries for any number of models, and then `provider_map` needs none."""
-    routes = Route.objects.select_related("provider_model").order_by(
+    """Two queries for any number of models; their provider models and providers are then at hand."""
+    routes = Route.objects.select_related("provider_model__provider").order_by(
         "provider_model__provider__priority", "provider_model__provider_id", "position", "id"
     )
     return models.prefetch_related(Prefetch("routes", routes))

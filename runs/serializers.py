@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 
 from cineflow.api.auth import signed
 from cineflow.core import ids
+from providers import liveness
 from runs.models import Attempt, Run, Status, Task
 
 
@@ -36,6 +38,20 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     def get_waiting_reason(self, run: Run) -> str | None:
         reason = "the run is paused" if run.paused_at else run.waiting_reason
         return (run.queued and reason) or None
+
+
+class CreatedRunSerializer(RunSerializer):
+    """The answer to its creation also says what should be known before it is paid for."""
+
+    warnings = serializers.SerializerMethodField(
+        help_text="Which models that it may go to their vendor ends soon, and when."
+    )
+
+    class Meta(RunSerializer.Meta):
+        fields = [*RunSerializer.Meta.fields, "warnings"]
+
+    def get_warnings(self, run: Run) -> list[str]:
+        return liveness.sunsets_of_run(run.model_id, run.provider_id, timezone.now().date())
 
 
 class TaskSerializer(serializers.Serializer[Task]):

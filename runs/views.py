@@ -22,10 +22,11 @@ from cineflow.core.errors import NotFound
 from providers.errors import Code
 from runs import cancel, decisions, launch, lifecycle, metadata, outputs
 from runs.bodies import DecisionBody, EmptyBody, RetryBody, RunBody
-from runs.examples import FAILED_TASK, METADATA, RUN, RUN_REQUEST, TASK
+from runs.examples import CREATED_RUN, FAILED_TASK, METADATA, RUN, RUN_REQUEST, TASK
 from runs.models import Attempt, Run, Status, Task
 from runs.serializers import (
     CancelSerializer,
+    CreatedRunSerializer,
     DecisionSerializer,
     MetadataSerializer,
     RunSerializer,
@@ -81,8 +82,8 @@ class RunsView(GenericAPIView[Run]):
     @extend_schema(
         operation_id="create_run",
         request=RunBody,
-        responses={201: RunSerializer},
-        examples=[RUN_REQUEST, RUN],
+        responses={201: CreatedRunSerializer},
+        examples=[RUN_REQUEST, CREATED_RUN],
     )
     @idempotent
     def post(self, request: Request) -> Response:
@@ -94,7 +95,7 @@ class RunsView(GenericAPIView[Run]):
         run = launch.create_run(config, now=clock.now())
         hint()
         location = {"Location": f"/api/v1/runs/{run.public_id}"}
-        return Response(RunSerializer(run).data, status=201, headers=location)
+        return Response(CreatedRunSerializer(run).data, status=201, headers=location)
 
 
 class RunView(APIView):
