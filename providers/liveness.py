@@ -114,6 +114,12 @@ def sunsets_of_run(model_id: str, provider_id: str, today: date) -> list[str]:
     return sunsets(chosen.order_by("provider__priority", "provider", "name"), today)
 
 
+def sunsets_in_use(today: date) -> list[str]:
+    """The ends of all models that are live and mapped to one of ours, the nearest first."""
+    live = live_provider_models(today).filter(ending_soon(today), routes__isnull=False)
+    return sunsets(live.order_by("retired_at", "provider", "name").distinct(), today)
+
+
 def _horizon(today: date) -> date:
     try:
         return date.fromordinal(today.toordinal() + settings.SUNSET_WARNING_DAYS)
