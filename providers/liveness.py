@@ -3,6 +3,7 @@
 Only what stays so until somebody acts: keys, switches, retirements. Holds and full accounts pass by themselves.
 """
 
+import logging
 from collections.abc import Iterable
 from datetime import date
 
@@ -11,6 +12,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from providers import registry
 from providers.models import ProviderModel, Route, VideoModel
+
+logger = logging.getLogger(__name__)
 
 
 def is_retired(model: ProviderModel, today: date) -> bool:
@@ -116,8 +119,20 @@ def sunsets_of_run(model_id: str, provider_id: str, today: date) -> list[str]:
 
 def sunsets_in_use(today: date) -> list[str]:
     """The ends of all models that are live and mapped to one of ours, the nearest first."""
+    return sunsets(_in_use(today), today)
+
+
+def log_sunsets(today: date) -> None:
+    """Once a day for each, however many processes do this, and however often."""
+    for model in _in_use(today):
+        untold = ProviderModel.objects.filter(pk=model.pk).exclude(sunset_told_on=today)
+        if untold.update(sunset_told_on=today):
+            logger.warning("ends soon: %s", sunset(model, today))
+
+
+def _in_use(today: date) -> QuerySet[ProviderModel]:
     live = live_provider_models(today).filter(ending_soon(today), routes__isnull=False)
-    return sunsets(live.order_by("retired_at", "provider", "name").distinct(), today)
+    return live.order_by("retired_at", "provider", "name").distinct()
 
 
 def _horizon(today: date) -> date:

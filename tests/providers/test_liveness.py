@@ -4,9 +4,12 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from providers import liveness
 from providers.models import Provider, ProviderModel, Route, VideoModel
+from runs.sweep import Pulse
+from runs.tasks import housekeeping
 
 TODAY = date(2026, 11, 22)
 
@@ -151,3 +154,50 @@ def test_a_run_is_warned_of_the_models_that_it_may_go_to(keys: Any) -> None:
     assert liveness.sunsets_of_run("sora2", "openai", TODAY) == [warning]
     assert liveness.sunsets_of_run("sora2", "aihubmix", TODAY) == []
     assert liveness.sunsets_of_run("sora2pro", "", TODAY) == []
+
+
+# ---- the log -----------------------------------------------------------------------------------
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if "ends soon" in record.getMessage()]
+
+
+def test_the_log_tells_an_end_once_a_day(keys: Any, caplog: pytest.LogCaptureFixture) -> None:
+    keys(openai="")
+    ends(10)
+    for _ in range(3):
+        liveness.log_sunsets(TODAY)
+    assert told(caplog) == [
+        "ends soon: openai sora-2 is ended by its vendor on 2026-12-02, in 10 days: "
+        "from then on nothing is sent to it."
+    ]
+    liveness.log_sunsets(TODAY + timedelta(days=1))
+    assert len(told(caplog)) == 2
+    for day in (10, 11):
+        liveness.log_sunsets(TODAY + timedelta(days=day))
+    assert len(told(caplog)) == 2
+
+
+def test_the_log_tells_no_end_of_what_nobody_uses(
+    keys: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends(10)
+    liveness.log_sunsets(TODAY)
+    keys(openai="")
+    Route.objects.filter(provider_model__provider="openai").delete()
+    liveness.log_sunsets(TODAY)
+    assert told(caplog) == []
+
+
+def test_housekeeping_and_a_sweep_without_it_tell_the_same_end_once(
+    keys: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys(openai="")
+    now = timezone.now()
+    ProviderModel.objects.filter(pk=sora().pk).update(retired_at=now.date() + timedelta(days=5))
+    pulse = Pulse()
+    pulse.turn(now)
+    housekeeping()
+    pulse.turn(now)
+    assert len(told(caplog)) == 1
