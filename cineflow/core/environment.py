@@ -17,6 +17,10 @@ from environ.fileaware_mapping import FileAwareMapping
 
 logger = logging.getLogger(__name__)
 
+# What is shorter is no secret worth the name, and would be found in innocent words.
+_LEAST_SECRET = 8
+_known: set[str] = set()
+
 _ASSIGNMENT = re.compile(r"(?:export )?[A-Za-z_0-9]+=.*", re.DOTALL)
 
 
@@ -37,14 +41,24 @@ class _Mapping(FileAwareMapping):
         return value.rstrip("\r\n") if path else value
 
 
+class Secret(str):
+    """It works as any text does, and shows itself in no `repr`: of a dict of settings, of a frame's variables."""
+
+    def __repr__(self) -> str:
+        return "'…'" if self else "''"
+
+
 class Env(environ.FileAwareEnv):
     """`NAME_FILE` wins over `NAME`, and both over `.env`."""
 
     ENVIRON = _Mapping()
 
-    def secret(self, name: str) -> str:
+    def secret(self, name: str) -> Secret:
         """Empty when it is not set. As it stands: a `$` at its beginning refers to nothing."""
-        return str(self.ENVIRON.get(name, "")).strip()
+        value = Secret(str(self.ENVIRON.get(name, "")).strip())
+        if len(value) >= _LEAST_SECRET:
+            _known.add(str(value))
+        return value
 
     @classmethod
     def read_dotenv(cls, path: Path) -> None:
@@ -66,3 +80,8 @@ def source(name: str) -> str:
     """Where a setting comes from, for people: the variable, or the file that another one names."""
     path = os.environ.get(f"{name}_FILE")
     return f"the file {path} ({name}_FILE)" if path else name
+
+
+def known_secrets() -> frozenset[str]:
+    """All that this process has read from its settings."""
+    return frozenset(_known)

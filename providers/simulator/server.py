@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from providers.simulator import control, files, openai
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
+from providers.simulator.quoting import quote_key
 
 # Whoever has a PREFIX and a build_app(). A longer prefix comes before the one it begins with.
 _PARTS = (
@@ -24,7 +25,7 @@ _GRACE = 0.5
 
 
 def build_app(engine: Engine) -> web.Application:
-    app = web.Application(middlewares=[_record_posts])
+    app = web.Application(middlewares=[_record_posts, quote_key])
     app[ENGINE] = engine
     for part in _PARTS:
         app.add_subapp(part.PREFIX, part.build_app())

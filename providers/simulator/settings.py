@@ -20,3 +20,5 @@ class Settings(BaseModel):
     """Unfinished jobs can be ended where the vendor itself had no cancel, as some relays offer it."""
     list_status: int | None = Field(default=None, ge=400, le=599)
     """The look-up does not work: every listing answers this status."""
+    quote_key: bool = False
+    """Every text of an error repeats the key that came with the request, in several spellings."""

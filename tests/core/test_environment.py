@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-canary-0123456789"
-READ = "from django.conf import settings; print(repr(settings.PROVIDERS['openai']['key']))"
+READ = "from django.conf import settings; print([*settings.PROVIDERS['openai']['key']])"
 
 
 @pytest.fixture
@@ -34,7 +35,8 @@ def run(*command: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
 def key_of(env: dict[str, str]) -> str:
     done = run("-c", READ, env=env)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip().strip("'")
+    characters: list[str] = literal_eval(done.stdout)
+    return "".join(characters)
 
 
 def mounted(folder: Path, content: bytes) -> str:
@@ -85,13 +87,26 @@ def test_a_file_that_cannot_be_read_stops_the_start_in_one_clear_line(
     assert KEY not in done.stdout
 
 
+def test_a_key_works_as_text_and_shows_in_no_repr(environment: dict[str, str]) -> None:
+    environment |= {"OPENAI_API_KEY": KEY, "SECRET_KEY": f"{KEY}-of-the-sessions"}
+    shown = run(
+        "-c", "from django.conf import settings; print(settings.PROVIDERS)", env=environment
+    )
+    assert "'key': '…', 'base_url': 'https://api.openai.com/v1'" in shown.stdout
+    everything = run("manage.py", "diffsettings", "--all", env=environment)
+    assert everything.returncode == 0, everything.stderr
+    assert KEY not in shown.stdout + everything.stdout
+    text = "from django.conf import settings; print(settings.PROVIDERS['openai']['key'])"
+    assert run("-c", text, env=environment).stdout.strip() == KEY
+
+
 DOTENV = """\
 import sys
 from pathlib import Path
 from cineflow.core.environment import Env
 env = Env()
 env.read_dotenv(Path(sys.argv[1]))
-print([env.secret(name) for name in ("A_KEY", "B_KEY", "C_KEY")])
+print(*(env.secret(name) for name in ("A_KEY", "B_KEY", "C_KEY")), sep="|")
 """
 
 
@@ -101,5 +116,5 @@ def test_a_line_of_dotenv_that_cannot_be_read_is_told_without_its_text(
     path = tmp_path / "my.env"
     path.write_text(f"# A_KEY=none\nA_KEY='a b'\n\nB_KEY = {KEY}\nexport C_KEY=c\n")
     done = run("-c", DOTENV, str(path), env={**environment, "C_KEY": "outside"})
-    assert done.stdout == "['a b', '', 'outside']\n"
+    assert done.stdout == "a b||outside\n"
     assert done.stderr == "my.env, line 4 is not NAME=value and is left out\n"
