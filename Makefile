@@ -39,8 +39,10 @@ fmt: $(DEVELOPMENT) ## format the code and fix what can be fixed
 	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
 
-bench: $(DEVELOPMENT) ## measure
-	@exec $(RUN) -m benchmarks $(ARGS)
+bench: $(DEVELOPMENT) $(VENV)/.benchmarks ## measure, beside others that do the same
+	$(RUN) -m benchmarks $(ARGS)
+	$(RUN) -m benchmarks.engine
+	$(RUN) -m benchmarks.in_flight
 
 openapi: $(DEVELOPMENT) ## write docs/openapi.json anew
 	$(SCRATCH) $(RUN) manage.py spectacular --format openapi-json --validate --fail-on-warn --file docs/openapi.json
@@ -48,8 +50,15 @@ openapi: $(DEVELOPMENT) ## write docs/openapi.json anew
 lock: $(DEVELOPMENT) ## lock the dependencies of pyproject.toml anew
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) pyproject.toml --group pyproject.toml:dev --constraints requirements.txt --output-file requirements-dev.txt
+	$(LOCK) benchmarks/requirements.in --output-file benchmarks/requirements.txt
 	$(LOCK) witness/vendors.in --output-file witness/vendors.txt
 	$(LOCK) witness/litellm.in --output-file witness/litellm.txt
+
+# Peers and plots too have an environment of their own.
+$(VENV)/.benchmarks: benchmarks/requirements.txt $(DEVELOPMENT)
+	$(PYTHON) -m venv $(VENV)/benchmarks
+	VIRTUAL_ENV=$(VENV)/benchmarks $(VENV)/bin/uv pip install --quiet --require-hashes --requirements $<
+	touch $@
 
 # An environment of its own for each kind of witness: theirs are not our dependencies.
 $(VENV)/.witness-%: witness/%.txt $(DEVELOPMENT)

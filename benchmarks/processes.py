@@ -42,9 +42,29 @@ def peak_megabytes(pids: Iterable[int]) -> float:
     return max((_peak_kilobytes(pid) for pid in pids), default=0) / 1024
 
 
+def peak_megabytes_together(pids: Iterable[int]) -> float:
+    """Of all of them, each at its own peak."""
+    return sum(map(_peak_kilobytes, pids)) / 1024
+
+
 def _peak_kilobytes(pid: int) -> int:
+    return _kilobytes(pid, "VmHWM:")
+
+
+def resident_megabytes(pid: int) -> float:
+    return _kilobytes(pid, "VmRSS:") / 1024
+
+
+def _kilobytes(pid: int, name: str) -> int:
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 return int(line.split()[1])
+    return 0
+
+
+def open_files(pid: int) -> int:
+    """Files, sockets and pipes that a process holds open."""
+    with suppress(OSError):
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
     return 0

@@ -43,6 +43,11 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     return f"{shown[0]} ({shown[1]}–{shown[2]})"
 
 
+def percentile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
 def circumstances(*facts: str) -> str:
     """Where, when and with what it was measured."""
     load, cores = os.getloadavg()[0], os.cpu_count()

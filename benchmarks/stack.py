@@ -1,7 +1,6 @@
 """A whole CineFlow for one measurement: a database, a broker, a web server and a worker, all of its own."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import requests
 
 from benchmarks import processes
 from cineflow.core.child_process import start, stop, wait_until
-from tests.servers import postgres_server, redis_server
+from tests.servers import free_port, postgres_server, redis_server
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASES = ("sqlite", "postgres")
@@ -24,17 +23,17 @@ _START_SECONDS = 60.0
 
 @dataclass
 class Stack:
-    """`parents` are the first processes of what is measured: "web", "worker" and, where there is one, "database"."""
+    """`parents` are the first processes of each part: "web", "worker" and, where there is one, "database"."""
 
     database: str
     env: Mapping[str, str]
     folder: Path
     address: str = ""
-    parents: dict[str, int] = field(default_factory=dict)
+    parents: dict[str, list[int]] = field(default_factory=dict)
     http: requests.Session = field(default_factory=requests.Session)
 
     def pids(self, part: str) -> list[int]:
-        return list(processes.family(self.parents[part])) if part in self.parents else []
+        return [pid for parent in self.parents.get(part, ()) for pid in processes.family(parent)]
 
     def python(self, *arguments: str) -> str:
         """Runs Python with the settings of this stack; returns what it prints."""
@@ -45,7 +44,7 @@ class Stack:
 
 
 @contextmanager
-def empty(database: str) -> Iterator[Stack]:
+def empty(database: str, **settings: str) -> Iterator[Stack]:
     """A database with its tables and seed, a broker, and nobody at work yet."""
     with ExitStack() as ending:
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -53,11 +52,11 @@ def empty(database: str) -> Iterator[Stack]:
         if database == "postgres":
             url = ending.enter_context(postgres_server(durable=True))
         broker = ending.enter_context(redis_server())
-        stack = Stack(database, _environment(folder, url, broker), folder)
+        stack = Stack(database, _environment(folder, url, broker) | settings, folder)
         ending.callback(stack.http.close)
         stack.python("manage.py", "migrate", "--verbosity", "0")
         if database == "postgres":
-            stack.parents["database"] = _postmaster(url)
+            stack.parents["database"] = [_postmaster(url)]
         yield stack
 
 
@@ -81,33 +80,36 @@ def _postmaster(url: str) -> int:
 
 
 @contextmanager
-def at_work(stack: Stack) -> Iterator[None]:
-    """With a web server and a worker, as they run in production."""
-    port = _free_port()
+def at_work(stack: Stack, *, app: str = "cineflow.worker", workers: int = 1) -> Iterator[None]:
+    """With a web server and workers, as they run in production."""
+    port = free_port()
     stack.address = f"http://127.0.0.1:{port}"
     web = f"gunicorn --config python:cineflow.gunicorn cineflow.wsgi --bind 127.0.0.1:{port}"
-    worker = "celery -A cineflow.worker worker --pool threads --concurrency 2"
+    worker = f"celery -A {app} worker --pool threads --concurrency 2"
     alone = "--without-gossip --without-mingle --loglevel warning"
-    with (
-        _process(stack, "web", web.split()),
-        _process(stack, "worker", f"{worker} {alone}".split()),
-    ):
+    with ExitStack() as ending:
+        ending.enter_context(_process(stack, "web", web.split()))
+        for number in range(1, workers + 1):
+            name = f"--hostname worker{number}@%h"
+            command = f"{worker} {alone} {name}".split()
+            ending.enter_context(_process(stack, "worker", command))
         yield
 
 
 @contextmanager
 def _process(stack: Stack, part: str, command: list[str]) -> Iterator[None]:
-    log = stack.folder / f"{part}.log"
+    parents = stack.parents.setdefault(part, [])
+    log = stack.folder / f"{part}-{len(parents) + 1}.log"
     with log.open("wb") as out:
         process = start(
             [sys.executable, "-m", *command], cwd=ROOT, env=stack.env, stdout=out, stderr=out
         )
-    stack.parents[part] = process.pid
+    parents.append(process.pid)
     try:
         wait_until(lambda: _is_up(stack, part), process, log=log, seconds=_START_SECONDS)
         yield
     finally:
-        del stack.parents[part]
+        parents.remove(process.pid)
         stop(process, patience=60)
 
 
@@ -117,10 +119,3 @@ def _is_up(stack: Stack, part: str) -> bool:
     except requests.RequestException:
         return False
     return answer.ok and (part == "web" or answer.json()["checks"]["sweep"] == "ok")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

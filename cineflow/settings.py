@@ -41,7 +41,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 ROOT_URLCONF = "cineflow.urls"
 WSGI_APPLICATION = "cineflow.wsgi.application"
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "cineflow.apps.CineflowAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -263,6 +263,8 @@ DOWNLOAD_LEASE_SECONDS = env.float("DOWNLOAD_LEASE_SECONDS", default=30.0)
 RATE_WINDOW_SECONDS = env.float("RATE_WINDOW_SECONDS", default=60.0)
 SEND_WITHIN_SECONDS = env.float("SEND_WITHIN_SECONDS", default=5.0)
 RETRY_BACKOFF_SECONDS = env.float("RETRY_BACKOFF_SECONDS", default=5.0)
+# How often a take is paid for once more after moderation refused what was made (not what was asked): 0 or 1.
+OUTPUT_REFUSAL_RETRIES = env.int("OUTPUT_REFUSAL_RETRIES", default=0)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", default=5)
 # A task that took so many workers down with it, one after the other, is set aside. Never fewer than three: the
 # first says little, for that worker held others too, and one more may be chance.
@@ -276,8 +278,8 @@ RESEND_DELAYS = [
 ]
 BREAKER_SECONDS = env.float("BREAKER_SECONDS", default=30.0)
 DISK_FULL_WAIT_SECONDS = env.float("DISK_FULL_WAIT_SECONDS", default=30.0)
-SENDERS = env.int("SENDERS", default=32)
-DOWNLOADERS = env.int("DOWNLOADERS", default=16)
+SENDERS = env.int("SENDERS", default=64)
+DOWNLOADERS = env.int("DOWNLOADERS", default=32)
 
 # ---- logs ------------------------------------------------------------------------------------
 LOGGING = {

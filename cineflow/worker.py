@@ -3,6 +3,7 @@
 The sweep is a boot step of the worker and not of its consumer, so it runs before there is a broker, and without one.
 """
 
+import gc
 import logging
 import os
 from typing import Any
@@ -31,6 +32,8 @@ class SweepStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         tasks.sweep = self.sweep
+        # What was imported stays for good: the collector need not look through it again and again.
+        gc.freeze()
         self.sweep.start()
         logger.info("the sweep has started")
 

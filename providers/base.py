@@ -89,7 +89,7 @@ class HttpCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: Any = None
-    form: Mapping[str, str] | None = None
+    form: Mapping[str, str] | None = None  # multipart where there are `files`, be it none of them
     files: Mapping[str, tuple[str, bytes, str]] | None = field(
         default=None, repr=False
     )  # field: (name, bytes, type)
@@ -272,6 +272,8 @@ class Adapter(ABC):
     # Whether its list tells one request's job from another's. Where it does not, a job that `matches` may be
     # somebody else's, and only that none does is certain.
     tells_apart: ClassVar[bool] = True
+    # Whether its list is a history, the last ended first: a job that is missing may still run.
+    lists_only_ended: ClassVar[bool] = False
 
     @abstractmethod
     def submit(self, account: Account, request: GenerationRequest) -> HttpCall | Accepted:
@@ -304,7 +306,7 @@ class Adapter(ABC):
         return None
 
     def look_up(self, account: Account, search: Search, page: str | None) -> HttpCall | None:
-        """List the account's jobs, newest first; None where the dialect has no list."""
+        """List the account's jobs, newest first (but see `lists_only_ended`); None where the dialect has no list."""
         return None
 
     def read_look_up(self, answer: HttpAnswer, page: str | None) -> LookUpOutcome:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-import requests
+from urllib3 import BaseHTTPResponse
 
 from providers.base import HttpCall
-from providers.connections import WIRE_ERRORS, Wire, prepare, reason
+from providers.connections import WIRE_ERRORS, Wire, Wires, prepare, reason
 from providers.errors import Code, Failure
 from providers.proxies import Proxies
 from providers.replies import retry_after
@@ -65,6 +65,7 @@ class Order:
     deadline: float
     max_bytes: int
     proxies: Proxies
+    wires: Wires
     on_progress: Callable[[int], None] | None = None
 
 
@@ -91,7 +92,7 @@ class _Transfer:
         for number in range(MAX_TRIES):
             self._pause(number)
             try:
-                return self._once()
+                return self._once(fresh=number > 0)
             except _Interrupted as interrupted:
                 why = str(interrupted)
         raise _error(f"The video did not arrive whole after {MAX_TRIES} tries: {why}.")
@@ -100,11 +101,12 @@ class _Transfer:
         pause = PAUSE_SECONDS * number
         if time.monotonic() + pause >= self._order.deadline:
             raise _error("The video did not arrive whole in the time it may take.")
-        time.sleep(pause)
+        if pause:
+            time.sleep(pause)
 
-    def _once(self) -> Downloaded:
-        with self._answer() as (wire, answer):
-            if answer.status_code == 416 and self._received:
+    def _once(self, *, fresh: bool) -> Downloaded:
+        with self._answer(fresh=fresh) as (wire, answer):
+            if answer.status == 416 and self._received:
                 # There is less of it than we have: another file by now.
                 self._start_over()
                 raise _Interrupted("it changed meanwhile")
@@ -114,13 +116,13 @@ class _Transfer:
             return self._finished(answer)
 
     @contextmanager
-    def _answer(self) -> Iterator[tuple[Wire, requests.Response]]:
-        """The answer at the end of the redirects."""
+    def _answer(self, *, fresh: bool) -> Iterator[tuple[Wire, BaseHTTPResponse]]:
+        """The answer at the end of the redirects. `fresh`: not over a connection that may have gone stale."""
         url, secrets = self._order.call.url, True
         for _ in range(MAX_REDIRECTS + 1):
-            with Wire(deadline=self._order.deadline) as wire:
+            with self._order.wires.open(url, self._order.deadline, fresh=fresh) as wire:
                 answer = self._ask(wire, url, secrets=secrets)
-                if answer.status_code not in _REDIRECTS:
+                if answer.status not in _REDIRECTS:
                     yield wire, answer
                     return
                 url, old = redirected(url, answer.headers.get("location", "")), url
@@ -128,7 +130,7 @@ class _Transfer:
                 secrets = secrets and _origin(url) == _origin(old)
         raise _error("The video's address redirects too often.")
 
-    def _ask(self, wire: Wire, url: str, *, secrets: bool) -> requests.Response:
+    def _ask(self, wire: Wire, url: str, *, secrets: bool) -> BaseHTTPResponse:
         try:
             request = prepare(self._order.call, url=url, extra=self._range(), secrets=secrets)
         except ValueError:
@@ -143,7 +145,7 @@ class _Transfer:
             return {}
         return {"Range": f"bytes={self._received}-", "If-Range": self._validator}
 
-    def _place(self, answer: requests.Response) -> None:
+    def _place(self, answer: BaseHTTPResponse) -> None:
         """Go to where the answer's bytes belong; learn how many there should be."""
         start, total = _extent(answer)
         if start != self._received:
@@ -163,7 +165,7 @@ class _Transfer:
         self._total = None
         self._validator = ""
 
-    def _receive(self, wire: Wire, answer: requests.Response) -> None:
+    def _receive(self, wire: Wire, answer: BaseHTTPResponse) -> None:
         chunks = wire.raw_chunks(answer)
         while chunk := self._read(chunks):
             self._file.write(chunk)
@@ -187,18 +189,18 @@ class _Transfer:
             self._told = time.monotonic()
             self._order.on_progress(self._received)
 
-    def _finished(self, answer: requests.Response) -> Downloaded:
+    def _finished(self, answer: BaseHTTPResponse) -> Downloaded:
         if self._total not in (None, self._received):
             self._start_over()
             raise _Interrupted("it is not as long as was said")
         if not self._received:
-            raise _error("The provider sent an empty file.", status=answer.status_code)
+            raise _error("The provider sent an empty file.", status=answer.status)
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         return Downloaded(self._received, self._hash.hexdigest(), kind)
 
 
-def _check(answer: requests.Response) -> None:
-    status = answer.status_code
+def _check(answer: BaseHTTPResponse) -> None:
+    status = answer.status
     if status not in (200, 206):
         raise _refused(answer)
     kind = answer.headers.get("content-type", "").lower()
@@ -208,17 +210,17 @@ def _check(answer: requests.Response) -> None:
         raise _error("The provider sent the video in an encoding we did not ask for.")
 
 
-def _refused(answer: requests.Response) -> DownloadError:
-    status = answer.status_code
+def _refused(answer: BaseHTTPResponse) -> DownloadError:
+    status = answer.status
     text = _STATUS_TEXTS.get(status, f"The provider did not hand out the video (HTTP {status}).")
     headers = {name.lower(): value for name, value in answer.headers.items()}
     failure = Failure(Code.DOWNLOAD_FAILED, text, status, retry_after(headers))
     return DownloadError(failure, gone=status in (404, 410))
 
 
-def _extent(answer: requests.Response) -> tuple[int, int | None]:
+def _extent(answer: BaseHTTPResponse) -> tuple[int, int | None]:
     """The place of the answer's first byte, and the size of the whole file if it is known."""
-    if answer.status_code == 206:
+    if answer.status == 206:
         part = _CONTENT_RANGE.match(answer.headers.get("content-range", ""))
         if part is None:
             raise _error("The provider sent a part of the video and did not say which.")
@@ -227,7 +229,7 @@ def _extent(answer: requests.Response) -> tuple[int, int | None]:
     return 0, int(length) if length.isascii() and length.isdigit() else None
 
 
-def _validator(answer: requests.Response) -> str:
+def _validator(answer: BaseHTTPResponse) -> str:
     """What tells one version of the file from another; weak tags do not, byte for byte."""
     tag = answer.headers.get("etag", "")
     strong = tag if tag.startswith('"') else ""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+from urllib3 import BaseHTTPResponse
+from urllib3 import exceptions as urllib3_errors
 
 from providers.base import HttpAnswer, HttpCall
-from providers.connections import WIRE_ERRORS, TooLate, Wire, prepare, reason
+from providers.connections import WIRE_ERRORS, TooLate, Wire, Wires, prepare, reason
 from providers.downloads import Downloaded, DownloadError, Order, download
 from providers.errors import Code, Failure
 from providers.polls import MAX_ANSWER, PollClient
@@ -52,6 +54,7 @@ class Transport:
     def __init__(self, *, timeout: float, proxies: Proxies | None = None) -> None:
         self._timeout = timeout
         self._proxies = proxies or Proxies()
+        self._wires = Wires()
 
     def submit(
         self, call: HttpCall, *, send_by: float | None = None
@@ -79,7 +82,9 @@ class Transport:
         comes; what it raises ends the download. `timeout` holds for all of it.
         """
         deadline = time.monotonic() + timeout
-        return download(Order(call, deadline, max_bytes, self._proxies, on_progress), target)
+        return download(
+            Order(call, deadline, max_bytes, self._proxies, self._wires, on_progress), target
+        )
 
     def _send(
         self, wire: Wire, request: requests.PreparedRequest
@@ -94,18 +99,18 @@ class Transport:
             late = isinstance(error, TooLate)
             return NotSent(Failure(Code.DEPENDENCY_ERROR, message), too_late=late)
 
-    def _read(self, wire: Wire, answer: requests.Response) -> HttpAnswer | SentNoAnswer:
+    def _read(self, wire: Wire, answer: BaseHTTPResponse) -> HttpAnswer | SentNoAnswer:
         body = bytearray()
         for chunk in wire.chunks(answer):
             body += chunk
             if len(body) > MAX_ANSWER:
                 message = "The answer is too long to be one."
-                return SentNoAnswer(Failure(Code.SERVER_ERROR, message, answer.status_code))
+                return SentNoAnswer(Failure(Code.SERVER_ERROR, message, answer.status))
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        return HttpAnswer(answer.status_code, headers, bytes(body))
+        return HttpAnswer(answer.status, headers, bytes(body))
 
     def _lost(self, wire: Wire, error: BaseException) -> Failure:
-        if wire.cut or isinstance(error, requests.Timeout | TimeoutError):
+        if wire.cut or isinstance(error, urllib3_errors.TimeoutError | TimeoutError):
             return Failure(Code.TIMEOUT, f"No answer within {self._timeout:g} seconds.")
         return Failure(Code.SERVER_ERROR, "The connection broke before an answer came.")
 

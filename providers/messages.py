@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from cineflow.core.redaction import MARK, without
+from cineflow.core.spellings import MARK, without
 from providers.errors import Failure
 
 MESSAGE_LENGTH = 500
@@ -13,6 +13,7 @@ _SECRETS = re.compile(
       (?:https?|wss?|ftp|s3|gs|file)://\S+ | \bdata:\S+ | \bwww\.\S+   # addresses
     | \b(?:bearer|basic)\s+[\w.~+/=*-]{6,}                             # headers
     | \b(?:sk|pk|rk|ak|r8|hf|xai)[-_][\w*.-]{5,}[\w*]                  # keys
+    | \bkey_[0-9a-f]{8,}
     | \b(?:api[-_\ ]?key|token|secret|password)["']?\s*[=:]\s*["']?[^\s"',;]+
     """,
     re.IGNORECASE | re.VERBOSE,

@@ -150,6 +150,7 @@ class Pro(models.TextChoices):
     NEVER = "never", "takes no pro segments"
     ALWAYS = "always", "is a pro model"
     ON_REQUEST = "on_request", "is told per request"
+    ONLY = "only", "is for pro segments alone"
 
 
 class ProviderModel(Holdable, models.Model):
@@ -175,6 +176,9 @@ class ProviderModel(Holdable, models.Model):
         validators=[check_image_inputs],
         help_text='How it takes a start image: of "upload", "inline", "url", the best one first; '
         "[]: it takes none; empty: as its adapter does.",
+    )
+    needs_image = models.BooleanField(
+        default=False, db_default=False, help_text="Makes nothing without a start image."
     )
     max_image_bytes = models.PositiveIntegerField(
         null=True, blank=True, help_text="Of a start image; empty: no limit is known."

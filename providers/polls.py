@@ -2,17 +2,15 @@
 
 import asyncio
 import atexit
-import ssl
 import threading
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
 import aiohttp
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from providers.base import HttpAnswer, HttpCall, NoAnswer
-from providers.connections import CHUNK, CONNECT_TIMEOUT, USER_AGENT
+from providers.connections import CHUNK, CONNECT_TIMEOUT, USER_AGENT, trusted
 from providers.errors import Code, Failure
 from providers.proxies import Proxies
 
@@ -91,10 +89,9 @@ class PollClient:
             await stop.wait()
 
     def _session(self) -> aiohttp.ClientSession:
-        # The certificates that requests trusts: or a poll may fail where a submit went through.
-        trusted = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+        # The same certificates: or a poll may fail where a submit went through.
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._limit, ssl=trusted),
+            connector=aiohttp.TCPConnector(limit=self._limit, ssl=trusted()),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT},
             trust_env=False,

@@ -29,6 +29,8 @@ class Proxies:
         return "Proxies(…)"  # a proxy's address may hold a password
 
     def choose(self, url: str) -> str | None:
+        if not self.http and not self.https:
+            return None
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
         if is_loopback(host) or self._bypassed(host, parts.port):

@@ -3,17 +3,22 @@
 To add one: an adapter, a line in `_ADAPTERS`, a line in `_VENDORS`, a line in the settings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from providers.adapters import openai
+from providers.adapters.aihubmix import AIHubMix
 from providers.adapters.ark import Ark
+from providers.adapters.fal import FalQueue
 from providers.adapters.minimax import MiniMax
-from providers.adapters.openai import OpenAIVideos
 from providers.adapters.openrouter import OpenRouter
 from providers.adapters.preview import Preview
+from providers.adapters.replicate import Replicate
+from providers.adapters.runway import Runway
+from providers.adapters.sora_hk import SoraHK
 from providers.base import Account, Adapter, ImageInput
 
 LOCAL = "preview"
@@ -21,8 +26,13 @@ LOCAL = "preview"
 # By dialect; a provider speaks the one of its own name unless its settings name another.
 _ADAPTERS: Mapping[str, Adapter] = {
     LOCAL: Preview(),
-    "openai": OpenAIVideos(),
+    "sora_hk": SoraHK(),
+    "fal": FalQueue(),
+    **openai.DIALECTS,
+    "aihubmix": AIHubMix(),
     "openrouter": OpenRouter(),
+    "replicate": Replicate(),
+    "runway": Runway(),
     "ark": Ark(),
     "minimax": MiniMax(),
 }
@@ -35,11 +45,12 @@ class _Vendor:
     variables: str
     key: str
     hosts: tuple[str, ...]
+    dialects: Collection[str] = ()  # from which its settings choose; none: the one of its own name
 
 
 _VENDORS: Mapping[str, _Vendor] = {
     "sora_hk": _Vendor("SORA", "SORA_API_KEY", ("api.sora.hk",)),
-    "openai": _Vendor("OPENAI", "OPENAI_API_KEY", ("api.openai.com",)),
+    "openai": _Vendor("OPENAI", "OPENAI_API_KEY", ("api.openai.com",), openai.DIALECTS),
     "aihubmix": _Vendor("AIHUBMIX", "AIHUBMIX_API_KEY", ("aihubmix.com",)),
     "openrouter": _Vendor("OPENROUTER", "OPENROUTER_API_KEY", ("openrouter.ai",)),
     "fal": _Vendor("FAL", "FAL_KEY", ("fal.run", "fal.ai")),
@@ -85,8 +96,8 @@ def missing(provider_id: str) -> str:
     if vendor is None:
         return "no adapter of this version speaks with it"
     ours = account(provider_id)
-    if ours.dialect not in _ADAPTERS:
-        return _no_adapter(provider_id, ours.dialect, vendor)
+    if ours.dialect not in (vendor.dialects or _ADAPTERS.keys() & {provider_id}):
+        return _no_adapter(vendor)
     if not _host(ours.base_url):
         return f"set {vendor.variables}_BASE_URL to an address that begins with http(s)://"
     return "" if ours.key else f"set {vendor.key}"
@@ -138,11 +149,10 @@ def is_vendor_base_url(provider_id: str) -> bool:
     )
 
 
-def _no_adapter(provider_id: str, dialect: str, vendor: _Vendor) -> str:
-    if dialect == provider_id:
+def _no_adapter(vendor: _Vendor) -> str:
+    if not vendor.dialects:
         return "no adapter of this version speaks with it"
-    known = ", ".join(sorted(_ADAPTERS.keys() - {LOCAL}))
-    return f"set {vendor.variables}_DIALECT to one of: {known}"
+    return f"set {vendor.variables}_DIALECT to one of: {', '.join(sorted(vendor.dialects))}"
 
 
 def _host(url: str) -> str:

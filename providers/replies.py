@@ -12,29 +12,11 @@ from typing import Any
 from providers.base import Ambiguous, HttpAnswer, NoAnswer, Rejected
 from providers.calls import is_usable_id
 from providers.errors import Code, Failure, UnexpectedReply
+from providers.meanings import Meaning, of_code, of_text
 from providers.messages import clean
 
 # A provider's mistake must not hold an account for a year.
 LONGEST_WAIT = 24 * 3600.0
-
-# Codes and types of errors, in the words of OpenAI and of those who copied it.
-_NAMES = {
-    Code.CONTENT_POLICY: (
-        "moderation_blocked",
-        "content_policy_violation",
-        "content_policy",
-        "content_filter",
-    ),
-    Code.QUOTA_EXCEEDED: (
-        "insufficient_quota",
-        "insufficient_balance",
-        "insufficient_user_quota",
-        "billing_error",
-    ),
-    Code.DEPENDENCY_ERROR: ("model_not_found",),
-    Code.RATE_LIMITED: ("rate_limit", "rate_limited", "rate_limit_exceeded"),
-    Code.SERVER_ERROR: ("server_error", "internal_error", "internal_server_error"),
-}
 
 # Refusals that are certain: nothing was made. 408 and 5xx are not among them.
 REFUSALS = {
@@ -64,6 +46,11 @@ _UNSAID = {
 }
 
 
+_GONE = (404, 410)
+# Statuses that leave open what is wrong: there the text may tell.
+_OPEN = (400, 403, 409, 422)
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
     """An error as the provider words it; empty where it says nothing. `message` is not cleaned."""
@@ -72,8 +59,10 @@ class ErrorBody:
     code: str = ""
     kind: str = ""
 
-    def names(self, *words: str) -> bool:
-        return self.code.lower() in words or self.kind.lower() in words
+    @property
+    def word(self) -> str:
+        """The provider's own word for it; a number only where it has no other."""
+        return self.kind if self.kind and self.code.isdigit() else self.code or self.kind
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
@@ -146,25 +135,50 @@ def _bounded(seconds: float) -> float:
     return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
+def meaning(error: ErrorBody, status: int | None = None) -> Meaning | None:
+    """What is wrong: by the provider's code, by a status that says it, and by its text where neither does.
+
+    `status` is None for an error inside a success, such as that of a failed job.
+    """
+    said = of_code(error.code, error.kind)
+    if said is None and status is None and error.code.isdigit():
+        said = _of_status(int(error.code))
+    if said is None and (status is None or status in _OPEN):
+        said = of_text(error.message)
+    return said or (None if status is None else _of_status(status))
+
+
+def _of_status(status: int) -> Meaning | None:
+    code = REFUSALS.get(status, Code.SERVER_ERROR if 500 <= status < 600 else None)
+    return Meaning(code, gone=status in _GONE) if code else None
+
+
 def named(error: ErrorBody) -> Code | None:
-    """What the provider's own words say; they are finer than a status."""
-    return next((code for code, words in _NAMES.items() if error.names(*words)), None)
+    """What the provider's own code says; it is finer than a status."""
+    said = of_code(error.code, error.kind)
+    return said.code if said else None
 
 
-def failure(code: Code, error: ErrorBody, answer: HttpAnswer) -> Failure:
-    """An answer that is an error, in the provider's words if it has any."""
-    said = clean(error.message)
-    text = said or _UNSAID[code]
-    if error.names("model_not_found"):
-        text = f"The model is gone: {said}" if said else "The model is gone."
-    return Failure(code, text, answer.status, retry_after(answer.headers))
+def told_failure(
+    error: ErrorBody,
+    code: Code | None = None,
+    *,
+    output_refused: bool = False,
+    prompt: object = "",
+) -> Failure:
+    """What a failed job, or an error inside a success, says of itself. `code`: as in `refused`.
 
-
-def job_failure(error: ErrorBody, prompt: object) -> Failure:
-    """The error inside a failed job; `prompt` is whatever the job holds under that name."""
-    code = named(error) or Code.UNKNOWN_ERROR
+    `prompt` is whatever the job holds under that name, lest the text quote it.
+    """
+    meant = Meaning(code) if code else meaning(error) or Meaning(Code.UNKNOWN_ERROR)
     said = clean(error.message, prompt if isinstance(prompt, str) else "")
-    return Failure(code, said or _UNSAID.get(code, "The provider says that the job failed."))
+    return Failure(
+        meant.code,
+        said or _UNSAID.get(meant.code, "The provider says that the job failed."),
+        provider_code=error.word,
+        gone=meant.gone,
+        output_refused=output_refused or meant.output_refused,
+    )
 
 
 def percent(progress: object) -> int | None:
@@ -180,7 +194,6 @@ def percent(progress: object) -> int | None:
 
 FINISHED_WITHOUT_A_VIDEO = "The provider says that the job is finished, without a video."
 _REDIRECTED = "The base URL redirects to another one: set that one."
-_GONE = (404, 410)
 _MOST_DOLLARS = 10**8
 
 
@@ -188,7 +201,7 @@ def is_success(answer: HttpAnswer) -> bool:
     return 200 <= answer.status < 300
 
 
-def refused(answer: HttpAnswer, error: ErrorBody, code: Code | None) -> Rejected | Ambiguous:
+def refused(answer: HttpAnswer, error: ErrorBody, code: Code | None = None) -> Rejected | Ambiguous:
     """An answer to a submit that accepts nothing. `code` is what the provider's own words mean, if they mean one.
 
     Raises `UnexpectedReply` for a status that says neither yes nor no.
@@ -196,24 +209,46 @@ def refused(answer: HttpAnswer, error: ErrorBody, code: Code | None) -> Rejected
     if answer.status in (301, 307, 308):
         return Rejected(Failure(Code.DEPENDENCY_ERROR, _REDIRECTED, answer.status))
     if answer.status == 408:
-        return Ambiguous(_told(Code.TIMEOUT, error, answer))
+        return Ambiguous(_told(Meaning(Code.TIMEOUT), error, answer))
     if answer.status >= 500:
-        return Ambiguous(_told(Code.SERVER_ERROR, error, answer))
+        return Ambiguous(_told(Meaning(Code.SERVER_ERROR), error, answer))
     if answer.status not in REFUSALS:
         raise UnexpectedReply(f"HTTP {answer.status} in answer to a submit")
-    told = _told(code or named(error) or REFUSALS[answer.status], error, answer)
-    gone = answer.status in _GONE and told.code == Code.DEPENDENCY_ERROR
-    return Rejected(replace(told, gone=gone))
+    return Rejected(_told(_meant(answer, error, code), error, answer))
 
 
 def unanswered(answer: HttpAnswer, error: ErrorBody, code: Code | None = None) -> NoAnswer:
     """An answer to a poll or a look-up that tells nothing of any job."""
-    meant = code or named(error) or REFUSALS.get(answer.status, Code.SERVER_ERROR)
-    return NoAnswer(_told(meant, error, answer), gone=answer.status in _GONE)
+    # What is not there is the job: a poll does not ask for a model.
+    told = replace(failure(code, error, answer), gone=False)
+    return NoAnswer(told, gone=answer.status in _GONE)
 
 
-def _told(code: Code, error: ErrorBody, answer: HttpAnswer) -> Failure:
-    return replace(failure(code, error, answer), provider_code=error.code or error.kind)
+def failure(code: Code | None, error: ErrorBody, answer: HttpAnswer) -> Failure:
+    """An answer that is an error, in the provider's words if it has any. `code`: as in `refused`."""
+    return _told(_meant(answer, error, code), error, answer)
+
+
+def _meant(answer: HttpAnswer, error: ErrorBody, code: Code | None) -> Meaning:
+    if code:
+        return Meaning(code, gone=code == Code.DEPENDENCY_ERROR and answer.status in _GONE)
+    return meaning(error, answer.status) or Meaning(Code.SERVER_ERROR)
+
+
+def _told(meant: Meaning, error: ErrorBody, answer: HttpAnswer) -> Failure:
+    said = clean(error.message)
+    text = said or _UNSAID.get(meant.code, "The provider refused this.")
+    if of_code(error.code, error.kind) == Meaning(Code.DEPENDENCY_ERROR, gone=True):
+        text = f"The model is gone: {said}" if said else "The model is gone."
+    return Failure(
+        meant.code,
+        text,
+        answer.status,
+        retry_after(answer.headers),
+        provider_code=error.word,
+        gone=meant.gone,
+        output_refused=meant.output_refused,
+    )
 
 
 def job_id(value: object) -> str:
@@ -235,12 +270,10 @@ def dollars(value: object) -> Decimal | None:
     return told.quantize(Decimal("0.0001")) if usable else None
 
 
-def told_failure(
-    error: ErrorBody, code: Code | None = None, *, output_refused: bool = False
-) -> Failure:
-    """What a failed job, or an error inside a success, says of itself. `code`: as in `refused`."""
-    meant = code or named(error) or Code.UNKNOWN_ERROR
-    text = clean(error.message) or _UNSAID.get(meant, "The provider says that the job failed.")
-    return Failure(
-        meant, text, provider_code=error.code or error.kind, output_refused=output_refused
-    )
+def unix_time(text: object) -> float:
+    """Of a time as ISO 8601 has it; raises `UnexpectedReply` when it is none."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise UnexpectedReply("the answer has no time that can be read") from None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -27,7 +27,8 @@ class Candidate:
     durations: Sequence[int] = ()
     resolutions: Sequence[str] = ()
     image: bool = True
-    pro: str = "never"  # "never", "always" or "on_request"
+    needs_image: bool = False
+    pro: str = "never"  # "never", "always", "on_request" or "only"
     supports_pro: bool = True
     price_per_second: Decimal | None = None  # US dollars
     latency_p50: float | None = None  # seconds, measured
@@ -148,8 +149,12 @@ def _misfit(
         return f"does not make {shot.resolution} video"
     if shot.has_image and not candidate.image:
         return "takes no start image"
+    if candidate.needs_image and not shot.has_image:
+        return "needs a start image"
     if shot.is_pro and (candidate.pro == "never" or not candidate.supports_pro):
         return "takes no pro segments"
+    if candidate.pro == "only" and not shot.is_pro:
+        return "is for pro segments alone"
     if failed and (candidate.provider_id, candidate.provider_model_id) in failed:
         return "failed before for this task"
     return ""

@@ -1,7 +1,7 @@
 """What routing chooses from: the catalogue's rows and the present load, as the pure values of `providers.routing`."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -44,6 +44,11 @@ class Catalogue:
             self._candidate(route.provider_model, now, load, route.position) for route in routes
         ]
 
+    def limited_by_the_minute(self) -> set[str]:
+        """The providers that take only so many submits a minute."""
+        models = [route.provider_model for routes in self.routes.values() for route in routes]
+        return {model.provider_id for model in models if model.provider.max_per_minute is not None}
+
     def _candidate(
         self, model: ProviderModel, now: datetime, load: Load, position: int
     ) -> Candidate:
@@ -66,7 +71,8 @@ class Catalogue:
             dead=_is_dead(model, now.date()),
             durations=provider.supported_durations,
             resolutions=provider.supported_resolutions,
-            image=provider.supports_image_to_video,
+            image=provider.supports_image_to_video and model.image_inputs != [],
+            needs_image=model.needs_image,
             pro=model.pro,
             supports_pro=provider.supports_pro,
             price_per_second=model.price_per_second,
@@ -78,10 +84,11 @@ class Catalogue:
         )
 
 
-def catalogue(*, with_latency: bool) -> Catalogue:
-    """Read once per pass: two queries, and a third when somebody routes by latency."""
+def catalogue(models: Collection[str], *, with_latency: bool) -> Catalogue:
+    """The routes of these models. Read once per pass: one query, and one a route when somebody routes by latency."""
     routes: dict[str, list[Route]] = {}
     rows = Route.objects.select_related("provider_model__provider").order_by("position", "pk")
+    rows = rows.filter(model__in=models)
     for route in rows:
         routes.setdefault(route.model_id, []).append(route)
     measured = _latencies(route.provider_model for route in rows) if with_latency else {}

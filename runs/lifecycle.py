@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models import Q, QuerySet
 
 from cineflow.core import guarded
-from cineflow.core.bulk import insert
+from cineflow.core.bulk import insert, insert_all
 from cineflow.core.errors import Conflict
 from cineflow.core.faults import fault
 from runs.models import ACTIVE, LIVE, Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
@@ -68,6 +68,14 @@ RETURNING {columns}
 """
 
 
+# What every claim tells of a task: all that a move or a postponement looks at. A prompt is not among it.
+_CLAIMED = (
+    *("id", "run", "segment_index", "take", "status", "step", "due_at", "lease_until", "fence"),
+    *("cancel_requested_at", "attempt_count", "tries", "errors_in_a_row", "crashes", "alone"),
+    *("failed_providers", "progress", "waiting_reason"),
+)
+
+
 def suspected() -> int:
     """So many crashes make a task a suspect. Two more, alone, and it is set aside."""
     enough: int = settings.POISON_AFTER
@@ -81,10 +89,12 @@ def claim(
     lease: float,
     now: datetime,
     suspects: bool | None = None,
+    more: Sequence[str] = (),
 ) -> list[Task]:
     """Take due tasks for this worker alone, for `lease` seconds; oldest first.
 
     `suspects`: one that is suspected (True), which the caller works alone; or only others (False).
+    `more` names further fields; any other one costs a query when it is looked at.
     """
     if limit <= 0:
         return []
@@ -101,7 +111,11 @@ def claim(
         alone="TRUE" if suspects else "FALSE",
         suspected=suspected(),
         crashes=_CRASHES,
-        columns=", ".join(f"runs_task.{field.column}" for field in Task._meta.concrete_fields),
+        columns=", ".join(
+            f"runs_task.{field.column}"
+            for field in Task._meta.concrete_fields
+            if field.name in _CLAIMED or field.name in more
+        ),
         skip_locked="FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else "",
     )
     moment = connection.ops.adapt_datetimefield_value(now)
@@ -150,6 +164,12 @@ def next_run(step: Step, *, now: datetime) -> UUID | None:
         cursor.execute(_NEXT_RUN, [step, moment, moment])
         row = cursor.fetchone()
     return row and (row[0] if isinstance(row[0], UUID) else UUID(row[0]))
+
+
+def next_due(step: Step, *, now: datetime) -> datetime | None:
+    """When the next task of those that are not due yet comes to be so at this step."""
+    later = Task.objects.filter(step=step, due_at__gt=now).order_by("due_at")
+    return later.values_list("due_at", flat=True).first()
 
 
 def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
@@ -209,21 +229,26 @@ def _write_claimed(
 # ---- moves -------------------------------------------------------------------------------------
 
 
-def apply(moves: Sequence[Move], *, now: datetime) -> set[UUID]:
-    """Carry out the moves whose task is still as it was claimed; returns those tasks' ids."""
+def apply(
+    moves: Sequence[Move], *, now: datetime, locked: Mapping[UUID, Run] | None = None
+) -> set[UUID]:
+    """Carry out the moves whose task is still as it was claimed; returns those tasks' ids.
+
+    `locked` are the runs, when the caller's transaction holds their locks already.
+    """
     if not moves:
         return set()
-    with transaction.atomic():
-        runs = lock_runs({move.task.run_id for move in moves})
+    # Within the caller's transaction nothing of it is to be kept when this fails.
+    with transaction.atomic(savepoint=locked is None):
+        runs = lock_runs({move.task.run_id for move in moves}) if locked is None else locked
         moves = _heed_cancels(_newest(moves))
         won = guarded.write(
             Task, [_task_change(move, now) for move in moves if move.task.run_id in runs]
         )
         made = [move for move in moves if move.task.pk in won]
         _write_attempts(made)
-        VideoFile.objects.bulk_create([move.new_file for move in made if move.new_file])
-        _point_to_files(made)
-        _tell(runs, made, now)
+        insert_all(VideoFile, [move.new_file for move in made if move.new_file])
+        _tell({move.task.run_id: runs[move.task.run_id] for move in made}, made, now)
         fault("rolled_up_before_commit")
     fault("rolled_up")
     return won
@@ -279,7 +304,9 @@ def _heed_cancels(moves: Sequence[Move]) -> Sequence[Move]:
 
 def lock_runs(ids: Iterable[UUID]) -> dict[UUID, Run]:
     """Before any of their tasks, and in one order, so that no two writers wait for each other."""
-    locked = Run.objects.select_for_update().filter(pk__in=set(ids)).order_by("pk")
+    chosen = Run.objects.select_for_update().filter(pk__in=set(ids)).order_by("pk")
+    # It may be long, and who takes the lock asks for something else.
+    locked = chosen.defer("range")
     return {run.pk: run for run in locked}
 
 
@@ -295,6 +322,9 @@ def _task_change(move: Move, now: datetime) -> guarded.Change:
         values |= {"step": Step.NONE, "due_at": None, "finished_at": now, "waiting_reason": ""}
     if move.new_attempt:
         values |= {"attempt_count": move.new_attempt.number}
+    if move.new_file:
+        # Its row follows in this transaction, at whose end the key is checked.
+        values |= {"video": move.new_file.pk}
     expected = {"fence": move.task.fence, "status": move.task.status}
     return guarded.Change(move.task.pk, expected, values)
 
@@ -306,21 +336,11 @@ def _write_attempts(made: Sequence[Move]) -> None:
         if move.attempt and move.attempt_values
     ]
     guarded.write(Attempt, changes)
-    Attempt.objects.bulk_create([move.new_attempt for move in made if move.new_attempt])
-
-
-def _point_to_files(made: Sequence[Move]) -> None:
-    # After the file's row, since the task's key points at it.
-    changes = [
-        guarded.Change(move.task.pk, {}, {"video": move.new_file.pk})
-        for move in made
-        if move.new_file is not None
-    ]
-    guarded.write(Task, changes)
+    insert_all(Attempt, [move.new_attempt for move in made if move.new_attempt])
 
 
 def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None:
-    """Events and counts of the runs; the caller holds the runs' locks."""
+    """Events of the moves, and the counts of all these runs; the caller holds the runs' locks."""
     rows = []
     for move in made:
         run = runs[move.task.run_id]
@@ -343,23 +363,29 @@ def _tell(runs: Mapping[UUID, Run], made: Sequence[Move], now: datetime) -> None
         )
         _count(run, move.task.status, -1)
         _count(run, move.after, 1)
-    insert(Event, EVENT_COLUMNS, rows)
-    for run in runs.values():
-        save_counts(run, now)
+    if rows:
+        insert(Event, EVENT_COLUMNS, rows)
+    save_counts(list(runs.values()), now)
 
 
 def _count(run: Run, status: str, by: int) -> None:
     setattr(run, status, getattr(run, status) + by)
 
 
-def save_counts(run: Run, now: datetime) -> None:
-    """Write the counts of a locked run, and the status and times that follow from them."""
-    run.status = status_of(run)
-    if run.started_at is None and run.status != Status.QUEUED:
-        run.started_at = now
-    run.finished_at = None if run.status in ACTIVE else run.finished_at or now
-    written = ("status", "started_at", "finished_at", "event_count", *COUNTED)
-    Run.objects.filter(pk=run.pk).update(**{name: getattr(run, name) for name in written})
+_WRITTEN = ("status", "started_at", "finished_at", "event_count", *COUNTED)
+
+
+def save_counts(runs: Sequence[Run], now: datetime) -> None:
+    """Write the counts of locked runs, and the status and times that follow from them."""
+    for run in runs:
+        run.status = status_of(run)
+        if run.started_at is None and run.status != Status.QUEUED:
+            run.started_at = now
+        run.finished_at = None if run.status in ACTIVE else run.finished_at or now
+    changes = [
+        guarded.Change(run.pk, {}, {name: getattr(run, name) for name in _WRITTEN}) for run in runs
+    ]
+    guarded.write(Run, changes)
 
 
 def status_of(run: Run) -> Status:
@@ -482,19 +508,32 @@ def live_attempt(task: Task) -> Attempt | None:
 
 
 # The phases stand there as literals, as in the partial index `attempt_in_flight`: SQLite uses it only so.
+# An ambiguous attempt may belong to a task that has ended; of the others no look at the task is needed.
 _IN_FLIGHT = """
-SELECT a.run_id, a.provider_id, COUNT(*) FROM runs_attempt AS a JOIN runs_task AS t ON t.id = a.task_id
-WHERE a.phase IN ('sending', 'accepted', 'ambiguous') AND t.status = 'running'
-GROUP BY a.run_id, a.provider_id
+SELECT run_id, provider_id, provider_model_id, phase, COUNT(*) FROM runs_attempt
+WHERE phase IN ('sending', 'accepted', 'ambiguous') AND (phase <> 'ambiguous' OR EXISTS (
+    SELECT 1 FROM runs_task WHERE runs_task.id = task_id AND status = 'running'
+))
+GROUP BY run_id, provider_id, provider_model_id, phase
 """
 
 
-def in_flight() -> dict[tuple[UUID, str], int]:
-    """Paid jobs that are not finished, by run and provider."""
+@dataclass(frozen=True, slots=True)
+class Flying:
+    """How many paid jobs of one kind are not finished."""
+
+    run_id: UUID
+    provider_id: str
+    provider_model_id: str
+    phase: str
+    number: int
+
+
+def in_flight() -> list[Flying]:
     with connection.cursor() as cursor:
         cursor.execute(_IN_FLIGHT)
         rows = cursor.fetchall()
-    return {(key if isinstance(key, UUID) else UUID(key), provider): n for key, provider, n in rows}
+    return [Flying(key if isinstance(key, UUID) else UUID(key), *rest) for key, *rest in rows]
 
 
 def restart(

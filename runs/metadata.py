@@ -60,6 +60,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "error_code": attempt.error_code or None,
         "error_msg": attempt.error_msg or None,
         "http_status": attempt.http_status,
+        "provider_code": attempt.provider_code or None,
         "possibly_billed": attempt.possibly_billed,
         "cost": _dollars(attempt.cost),
     }

@@ -1,5 +1,7 @@
 """What the machine does. Rows are the truth; `lifecycle` is the only writer of a status or a phase."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -421,6 +423,24 @@ class Attempt(models.Model):
     @property
     def job(self) -> Job:
         return Job(self.provider_job_id or "", self.provider_model_id, self.links)
+
+
+class _OpenDecisions(models.Manager["Decision"]):
+    def get_queryset(self) -> models.QuerySet["Decision"]:
+        # What is ambiguous is possibly billed, by a constraint above; said here for the sake of a small index.
+        waiting = {"possibly_billed": True, "phase": Phase.AMBIGUOUS, "task__status": Status.FAILED}
+        return super().get_queryset().filter(**waiting)
+
+
+class Decision(Attempt):
+    """An attempt of which nobody but a person can tell what came of it, for as long as it waits for that word."""
+
+    objects: ClassVar[_OpenDecisions] = _OpenDecisions()
+
+    class Meta:
+        proxy = True
+        ordering = ["sent_at", "id"]
+        default_permissions = ("view", "change")
 
 
 class Notice(models.Model):

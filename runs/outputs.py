@@ -8,7 +8,7 @@ import itertools
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,6 @@ from django.conf import settings
 
 from cineflow.core import ids
 from cineflow.core.errors import Invalid, problem
-from cineflow.core.files import sync_folder
 from runs.models import Run, Task
 from storyboards.models import Storyboard
 
@@ -90,6 +89,8 @@ def scratch(attempt_id: object, fence: int) -> Path:
 def place(file: Path, run_folder: str, name: str) -> str:
     """Move a finished file into a run's folder under a name that nothing has yet; returns its stored path.
 
+    The name is sure to last only after `sync_run_folders`.
+
     A crash may have left this very file there already: then it is taken for what it is. Another
     file of that name is left alone, and ours gets a name beside it.
     """
@@ -111,7 +112,6 @@ def _put(file: Path, run_folder: str, name: str) -> str:
             for candidate in _names(name)
             if _link(file, folder, candidate) or _same(file, folder, candidate)
         )
-        os.fsync(folder)
     return str(PurePosixPath(run_folder) / taken)
 
 
@@ -241,7 +241,13 @@ def all_files() -> Iterator[Path]:
 
 
 def sync(file: Path) -> None:
-    """Onto the disk, before anything claims that it is there."""
+    """Its contents onto the disk, before anything claims that they are there."""
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
-    sync_folder(file.parent)
+
+
+def sync_run_folders(run_folders: Iterable[str]) -> None:
+    """The names in them onto the disk; once for all files of a group."""
+    for run_folder in set(run_folders):
+        with _open_folder(run_folder) as folder:
+            os.fsync(folder)

@@ -8,7 +8,8 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
 from django.conf import settings
@@ -17,26 +18,45 @@ from django.db import close_old_connections, connections
 from cineflow.core import clock
 from providers import liveness
 from providers.http import PollClient, Proxies, Transport
-from runs import notices
-from runs.models import Heartbeat
-from runs.steps import check, download, poll, recover, reuse, submit
+from runs import lifecycle, notices
+from runs.models import Heartbeat, Step
+from runs.steps import check, download, poll, recover, reuse, schedule, submit
 
 logger = logging.getLogger(__name__)
 
 Turn = Callable[[datetime], int]
 HEARTBEAT_SECONDS = 10.0
 _AFTER_AN_ERROR_SECONDS = 2.0
+_BREATH_SECONDS = 0.1
 
 
 class Lane(threading.Thread):
-    """Repeats one kind of turn: at once while there is work, else after a hint or a second."""
+    """Repeats one kind of turn: at once while there is work, else after a hint or a second.
 
-    def __init__(self, name: str, turn: Turn, close: Callable[[], None] | None = None) -> None:
+    A turn costs the same statements for one row as for hundreds. So after one that did less than `full`
+    the lane takes a breath, in which more becomes due. `then` are lanes for which its turns make work.
+    With a `next_due` it sleeps no longer than until something is due.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        turn: Turn,
+        close: Callable[[], None] | None = None,
+        *,
+        full: int = 1,
+        then: Sequence["Lane"] = (),
+        next_due: Callable[[datetime], datetime | None] | None = None,
+    ) -> None:
         super().__init__(name=f"sweep-{name}", daemon=True)
         self.turn = turn
         self.close = close
+        self.full = full
+        self.then = then
+        self.next_due = next_due
         self.woken = threading.Event()
         self.stopping = threading.Event()
+        self.looked_after = 0.0
 
     def run(self) -> None:
         while not self.stopping.is_set():
@@ -50,13 +70,34 @@ class Lane(threading.Thread):
 
     def _one_turn(self) -> float:
         """Seconds to pause after it."""
-        done: list[int] = []
-        if not self._guarded(lambda: done.append(self.turn(clock.now()))):
+        pauses: list[float] = []
+        if not self._guarded(lambda: pauses.append(self._work(clock.now()))):
             return _AFTER_AN_ERROR_SECONDS
-        return 0.0 if done[0] else settings.SWEEP_INTERVAL_SECONDS
+        return pauses[0]
+
+    def _work(self, now: datetime) -> float:
+        done = self.turn(now)
+        if not done:
+            return self._idle(now)
+        for lane in self.then:
+            lane.wake()
+        return 0.0 if done >= self.full else _BREATH_SECONDS
+
+    def _idle(self, now: datetime) -> float:
+        idle: float = settings.SWEEP_INTERVAL_SECONDS
+        due_at = self.next_due(now) if self.next_due else None
+        if due_at is None:
+            return idle
+        return min(idle, max((due_at - now).total_seconds(), _BREATH_SECONDS))
+
+    def _look_after_connections(self) -> None:
+        """Once a second: it makes the next statement ask first whether the server is still there."""
+        if time.monotonic() - self.looked_after >= 1:
+            self.looked_after = time.monotonic()
+            close_old_connections()
 
     def _guarded(self, work: Callable[[], None]) -> bool:
-        close_old_connections()
+        self._look_after_connections()
         try:
             work()
         except Exception:
@@ -80,17 +121,25 @@ class Sweep:
     def __init__(self) -> None:
         proxies = Proxies.from_environment(os.environ)
         self.polls = PollClient(proxies=proxies, limit=poll.BATCH)
+        habits = schedule.Habits()
         transport = Transport(timeout=settings.API_REQUEST_TIMEOUT_SECONDS, proxies=proxies)
-        submitter, downloader = submit.Submitter(transport), download.Downloader(transport)
+        submitter, downloader = submit.Submitter(transport, habits), download.Downloader(transport)
+        submits = Lane("submit", submitter.turn, submitter.close)
+        downloads = Lane("download", downloader.turn, downloader.close)
+        polls = Lane(
+            "poll",
+            lambda now: poll.turn(self.polls, now, habits),
+            full=poll.BATCH,
+            then=(submits, downloads),
+            next_due=lambda now: lifecycle.next_due(Step.POLL, now=now),
+        )
         self.lanes = [
+            *(submits, polls, downloads),
             Lane("check", check.turn),
-            Lane("reuse", reuse.turn),
-            Lane("submit", submitter.turn, submitter.close),
+            Lane("reuse", reuse.turn, then=[submits]),
             Lane("settle", submit.settle),
             Lane("look_up", lambda now: recover.turn(self.polls, now)),
-            Lane("notices", notices.turn),
-            Lane("poll", lambda now: poll.turn(self.polls, now)),
-            Lane("download", downloader.turn, downloader.close),
+            Lane("notices", notices.turn, then=[polls]),
             Lane("heartbeat", Pulse().turn),
         ]
 

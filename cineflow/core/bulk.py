@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from django.db import connection, models, transaction
+from django.db.models.expressions import DatabaseDefault
 
 # Fields whose values the driver cannot write by itself, or slower than is done here; asking the
 # field for every value is slow.
@@ -43,6 +44,22 @@ def insert(
     write = _copy if connection.vendor == "postgresql" else _execute_many
     with transaction.atomic(savepoint=False):
         write(target, len(fields), _adapted_rows(fields, rows))
+
+
+def insert_all(model: type[models.Model], instances: Sequence[models.Model]) -> None:
+    """Writes new instances, every field as it is set there. Signals and `save` are not called.
+
+    A field that is set in none of them gets the default of the database.
+    """
+    if not instances:
+        return
+    fields = [
+        field
+        for field in model._meta.concrete_fields
+        if any(not isinstance(getattr(one, field.attname), DatabaseDefault) for one in instances)
+    ]
+    rows = ([getattr(instance, field.attname) for field in fields] for instance in instances)
+    insert(model, [field.name for field in fields], rows)
 
 
 def _column(model: type[models.Model], name: str) -> Column:

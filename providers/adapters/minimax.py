@@ -13,6 +13,7 @@ A model's `options`:
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from providers import tasks
@@ -53,8 +54,8 @@ from providers.replies import (
 )
 
 _RESOLUTION = "768P"
-# MiniMax's own numbers, the same in all its APIs.
-_CODES = {
+# MiniMax's own numbers, the same in all its APIs: those that refuse, and what a task may fail with besides.
+_REFUSALS = {
     "1002": Code.RATE_LIMITED,
     "1004": Code.UNAUTHORIZED,
     "1008": Code.QUOTA_EXCEEDED,
@@ -63,6 +64,7 @@ _CODES = {
     "2013": Code.VALIDATION_ERROR,
     "2049": Code.UNAUTHORIZED,
 }
+_FAILURES = _REFUSALS | {"1000": Code.SERVER_ERROR}
 _OUTPUT_REFUSED = "1027"
 # Version 2 writes the number behind the message: "insufficient balance (1008)".
 _NUMBER = re.compile(r"\((\d{4})\)\s*$")
@@ -177,25 +179,26 @@ def _error(body: Mapping[str, Any] | None) -> ErrorBody:
 
 def _meaning(answer: HttpAnswer, error: ErrorBody) -> Code | None:
     """Its 422 is for sensitive content, and a bad request is a 400."""
-    return _CODES.get(error.code) or (Code.CONTENT_POLICY if answer.status == 422 else None)
+    return _REFUSALS.get(error.code) or (Code.CONTENT_POLICY if answer.status == 422 else None)
 
 
 def _refused_inside(error: ErrorBody) -> Rejected | Ambiguous:
     """HTTP 200 around an error, as version 1 has it: with a number that refuses, nothing was made."""
-    code = _CODES.get(error.code)
+    code = _REFUSALS.get(error.code)
     told = told_failure(error, code or Code.SERVER_ERROR)
     return Rejected(told) if code else Ambiguous(told)
 
 
 def _unanswered(answer: HttpAnswer, error: ErrorBody) -> NoAnswer:
-    if answer.status == 500 and _UNKNOWN_TASK in error.message:
-        answer = HttpAnswer(404, answer.headers, answer.body)
-    return unanswered(answer, error, _CODES.get(error.code))
+    told = unanswered(answer, error, _REFUSALS.get(error.code))
+    return replace(told, gone=told.gone or _UNKNOWN_TASK in error.message)
 
 
 def _failure(error: ErrorBody) -> Failure:
     """Of a task that failed."""
-    return told_failure(error, _CODES.get(error.code), output_refused=error.code == _OUTPUT_REFUSED)
+    return told_failure(
+        error, _FAILURES.get(error.code), output_refused=error.code == _OUTPUT_REFUSED
+    )
 
 
 def _seen(task: Mapping[str, Any]) -> SeenJob:

@@ -64,20 +64,6 @@ from providers.replies import (
 )
 
 _RESOLUTION = "720p"
-# A failed job has a text and no code; its makers' own words come through. As of 2026-10.
-_TEXTS = {
-    Code.CONTENT_POLICY: (
-        "sensitive",
-        "moderat",
-        "content policy",
-        "content filter",
-        "usage guidelines",
-        "flagged",
-        "违反",
-    ),
-    Code.TIMEOUT: ("timed out", "timeout"),
-    Code.SERVER_ERROR: ("internal", "server error", "unavailable", "overloaded"),
-}
 # A notice older than this is somebody's recording of one.
 _TOLERANCE_SECONDS = 300
 _SIGNATURE = re.compile(r"t=([0-9]{1,12}),\s*v1=([0-9a-f]{64})")
@@ -137,8 +123,7 @@ class OpenRouter(Adapter):
             case "completed":
                 return _finished(account, body)
             case "failed":
-                error = error_body(body)
-                return Failed(told_failure(error, _said(error.message)))
+                return Failed(told_failure(error_body(body)))
             case "cancelled":
                 return Failed(Failure(Code.CANCELED, "The job was canceled at the provider."))
             case "expired":
@@ -204,13 +189,6 @@ def _first(urls: object) -> str:
         case [str(url), *_]:
             return url
     return ""
-
-
-def _said(message: str) -> Code | None:
-    text = message.lower()
-    return next(
-        (code for code, words in _TEXTS.items() if any(word in text for word in words)), None
-    )
 
 
 def _meaning(answer: HttpAnswer, body: Mapping[str, Any] | None) -> Code | None:

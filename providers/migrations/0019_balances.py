@@ -7,7 +7,7 @@ import providers.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("providers", "0018_origins"),
+        ("providers", "0019_seed_aihubmix"),
     ]
 
     operations = [

@@ -78,6 +78,7 @@ def _full(engine: Engine) -> dict[str, Any]:
         "cancels": kept.cancels,
         "redirected": kept.redirected,
         "links": kept.links,
+        "webhooks": kept.webhooks,
     }
 
 

@@ -25,6 +25,7 @@ FAULTS: Mapping[str, frozenset[str]] = {
         {"stuck", "unknown_status", "bad_json", "html", "drop", "redirect"} | _STATUSES
     ),
     "list": frozenset({"hidden"}),
+    "webhook": frozenset({"none", "bad_signature", "stale", "duplicate", "early"}),
     "cancel": frozenset({"too_late", "unsupported", "drop", "500"}),
     "fetch": frozenset(
         {"truncate", "html", "empty", "slow", "drop", "redirect_other_origin"}
@@ -35,7 +36,9 @@ FAULTS: Mapping[str, frozenset[str]] = {
 # What only some dialects have; the others refuse it.
 PARTICULAR: Mapping[str, frozenset[str]] = {
     "submit": frozenset({"no_channel", "duplicate_id", "in_body_error"}),
-    "poll": frozenset({"no_output", "in_body_error", "result_refused", "result_error"}),
+    "poll": frozenset(
+        {"no_output", "signed_only", "in_body_error", "result_refused", "result_error"}
+    ),
 }
 _PROGRESS = {"none", "text", "backwards"}
 _NEEDS_SECONDS = {"hang", "slow", "429_ms", "429_date"}
@@ -72,7 +75,9 @@ class Script:
         return None
 
     def duration(self, default: float) -> float:
-        """Seconds until the job ends; a job that is stuck for ever never does."""
+        """Seconds until the job ends; a job that is stuck for ever never does, one that is told of early has."""
+        if any(f.name == "early" for f in self.faults.get("webhook", ())):
+            return 0.0
         if any(f.name == "stuck" and f.times is None for f in self.faults.get("poll", ())):
             return math.inf
         return default if self.seconds is None else self.seconds

@@ -2,8 +2,8 @@
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from providers.simulator.faults import Script
 
@@ -41,6 +41,7 @@ class Job:
     number: int = -1
     deleted: bool = False
     canceled: bool = False
+    notes: dict[str, Any] = field(default_factory=dict)  # what its dialect alone keeps of the order
 
     def finished(self, now: float) -> bool:
         return now >= self.finishes_at

@@ -54,6 +54,7 @@ class Ledger:
         # Requests that came to another origin than the provider's own, and whether a key came along.
         self.redirected: list[dict[str, Any]] = []
         self.links: list[dict[str, Any]] = []
+        self.webhooks: list[dict[str, Any]] = []
 
     def receive(self, post: Post) -> Post:
         self.posts.append(post)

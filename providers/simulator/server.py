@@ -8,16 +8,47 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from providers.simulator import control, files, openai
+from providers.simulator import (
+    aihubmix,
+    ark,
+    azure,
+    control,
+    fal,
+    files,
+    litellm,
+    minimax,
+    newapi,
+    openai,
+    openrouter,
+    replicate,
+    runway,
+    sglang,
+    sorahk,
+    vllm,
+)
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
 from providers.simulator.quoting import quote_key
+from providers.simulator.webhooks import OUTBOX, Outbox
 
 # Whoever has a PREFIX and a build_app(). A longer prefix comes before the one it begins with.
 _PARTS = (
     control,
     files,
     openai,
+    azure,
+    newapi,
+    sglang,
+    vllm,
+    litellm,
+    aihubmix,
+    sorahk,
+    openrouter,
+    ark,
+    minimax,
+    fal,
+    replicate,
+    runway,
 )
 
 # A scripted hang must not hold up the end of a test.
@@ -27,6 +58,8 @@ _GRACE = 0.5
 def build_app(engine: Engine) -> web.Application:
     app = web.Application(middlewares=[_record_posts, quote_key])
     app[ENGINE] = engine
+    app[OUTBOX] = Outbox()
+    app.on_shutdown.append(app[OUTBOX].close)
     for part in _PARTS:
         app.add_subapp(part.PREFIX, part.build_app())
     return app

@@ -1,7 +1,7 @@
 """What an operator can do: the domain functions of the API, and a word on what came of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -61,7 +61,7 @@ def retry_accepting(
         "left alone.",
     )
     rows = list(Task.objects.filter(pk__in=keys).select_related("run").defer(*_WIDE))
-    return _confirmation(model_admin, request, rows, "retry_accepting", ACCEPTING, text)
+    return confirmation(model_admin, request, rows, "retry_accepting", ACCEPTING, text)
 
 
 _WIDE = ("snapshot", "routing", "full_prompt", "failed_providers", "run__range")
@@ -82,7 +82,7 @@ def _retry(request: HttpRequest, keys: Sequence[UUID], *, submit_again: bool = F
             outcome.retried.append(key)
     hint()
     retried = Task.objects.filter(pk__in=outcome.retried).only("segment_index", "take")
-    _log(request, retried, "Retried.")
+    log(request, retried, "Retried.")
     _tell(request, outcome, limited=len(keys) == MOST_AT_ONCE)
 
 
@@ -126,8 +126,7 @@ def retry_failed(model_admin: Any, request: HttpRequest, queryset: models.QueryS
     _retry(request, keys)
     if billed:
         told = f"{_tasks(billed)} not retried: the last attempt may already be billed."
-        where = "Open the run's tasks, filter by “possibly billed”, and decide there."
-        messages.warning(request, f"{told} {where}")
+        messages.warning(request, f"{told} They are listed under Decisions.")
 
 
 @admin.action(description="Cancel", permissions=["operate"])
@@ -151,7 +150,7 @@ def cancel(
         "already paid for goes on to its file: what was paid is not thrown away.",
         f"At most {MOST_CONFIRMED} runs at a time. A canceled task can be retried later.",
     )
-    return _confirmation(model_admin, request, runs, "cancel", "Cancel runs", text)
+    return confirmation(model_admin, request, runs, "cancel", "Cancel runs", text)
 
 
 def _active(queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
@@ -166,7 +165,7 @@ def _cancel(request: HttpRequest, runs: Iterable[Run]) -> None:
     now = clock.now()
     reached = {run.pk: lifecycle.cancel_run(run.pk, now=now) for run in runs}
     hint()
-    _log(request, Run.objects.filter(pk__in=reached), "Canceled.")
+    log(request, Run.objects.filter(pk__in=reached), "Canceled.")
     plural = "" if len(reached) == 1 else "s"
     messages.success(
         request, f"{len(reached)} run{plural} canceled: {_tasks(sum(reached.values()))} reached."
@@ -176,19 +175,21 @@ def _cancel(request: HttpRequest, runs: Iterable[Run]) -> None:
 # ---- both ------------------------------------------------------------------------------------
 
 
-def _log(request: HttpRequest, rows: models.QuerySet[Any], what: str) -> None:
+def log(request: HttpRequest, rows: models.QuerySet[Any], what: str) -> None:
     """Who it was: the events tell what happened, not at whose wish."""
     if request.user.pk is not None:
         LogEntry.objects.log_actions(request.user.pk, rows, CHANGE, what)
 
 
-def _confirmation(
+def confirmation(
     model_admin: Any,
     request: HttpRequest,
     rows: Sequence[Any],
     action: str,
     title: str,
     text: Sequence[str],
+    template: str = "admin/runs/confirmation.html",
+    more: Mapping[str, Any] | None = None,
 ) -> TemplateResponse:
     """Names the very rows that are meant: a list that changes meanwhile changes nothing."""
     context = {
@@ -199,5 +200,6 @@ def _confirmation(
         "action": action,
         "opts": model_admin.opts,
         "media": model_admin.media,
+        **(more or {}),
     }
-    return TemplateResponse(request, "admin/runs/confirmation.html", context)
+    return TemplateResponse(request, template, context)

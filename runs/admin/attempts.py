@@ -73,7 +73,7 @@ class AttemptFacts:
 
     @admin.display(description="cost")
     def price(self, attempt: Attempt) -> str:
-        return shown.NOTHING if attempt.cost is None else f"${attempt.cost:,.2f}"
+        return shown.NOTHING if attempt.cost is None else shown.dollars(attempt.cost)
 
     @admin.display
     def token(self, attempt: Attempt) -> SafeString:

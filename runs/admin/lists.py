@@ -28,7 +28,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def _seen(self) -> int:
         rows: Any = self.object_list
-        found: int = rows.order_by()[: self.most + 1].count()
+        found: int = rows.order_by().values("pk")[: self.most + 1].count()
         return found
 
     @cached_property

@@ -3,6 +3,7 @@
 from typing import Any, get_args
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -11,8 +12,9 @@ from django.utils.safestring import SafeString
 from cineflow.core import ids
 from providers.models import VideoModel
 from providers.routing import Strategy
+from runs import decisions
 from runs.admin import actions, search, shown
-from runs.admin.lists import CalendarQuerySet, Rows, one_of, words
+from runs.admin.lists import CalendarQuerySet, LeanList, Rows, one_of, words
 from runs.admin.story import StoryAdmin
 from runs.models import ACTIVE, Run, Status
 from storyboards.models import Storyboard
@@ -22,9 +24,21 @@ def _models() -> list[tuple[str, str]]:
     return list(VideoModel.objects.values_list("id", "display_name"))
 
 
+class RunList(LeanList):
+    def get_results(self, request: HttpRequest) -> None:
+        """One more question, for what waits for a decision in the runs of this page."""
+        super().get_results(request)
+        waiting = decisions.open_by_run([run.pk for run in self.result_list])
+        for run in self.result_list:
+            run.open_decisions = waiting.get(run.pk, 0)
+
+
 @admin.register(Run)
 class RunAdmin(StoryAdmin):
-    list_display = ("short_id", "storyboard_and_model", "state", "progress", "created", "took")
+    list_display = (
+        *("short_id", "storyboard_and_model", "state_and_decisions"),
+        *("progress", "created", "took"),
+    )
     list_filter = (
         one_of("status", lambda: words(Status.values)),
         "dry_run",
@@ -43,7 +57,7 @@ class RunAdmin(StoryAdmin):
     )
     actions = (actions.cancel, actions.retry_failed)
     fieldsets = (
-        (None, {"fields": ("public_id", "state", "waiting", "progress", "counts")}),
+        (None, {"fields": ("public_id", "state", "waiting", "decisions", "progress", "counts")}),
         (
             "What was asked for",
             {
@@ -59,6 +73,9 @@ class RunAdmin(StoryAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Rows:
         return CalendarQuerySet(Run)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return RunList
 
     def get_search_results(
         self, request: HttpRequest, queryset: Rows, search_term: str
@@ -85,6 +102,15 @@ class RunAdmin(StoryAdmin):
         return shown.together(
             shown.badge(run.status), shown.badge("dry_run") if run.dry_run else ""
         )
+
+    @admin.display(description="status")
+    def state_and_decisions(self, run: Any) -> SafeString:
+        return shown.together(self.state(run), shown.to_decide(run.open_decisions, run))
+
+    @admin.display(description="decisions")
+    def decisions(self, run: Run) -> SafeString | str:
+        number = decisions.open_by_run([run.pk]).get(run.pk, 0)
+        return shown.to_decide(number, run) or shown.NOTHING
 
     @admin.display(description="waits for")
     def waiting(self, run: Run) -> str:

@@ -43,12 +43,12 @@ def attempts(words: str) -> Q:
 
 def _attempts(words: str) -> QuerySet[Attempt]:
     """By our token, where it is one, else by the provider's job id."""
-    token = _uuid(words)
+    token = uuid(words)
     by_job = Q(provider_job_id=words)
     return Attempt.objects.order_by().filter(by_job | Q(pk=token) if token else by_job)
 
 
-def _uuid(words: str) -> UUID | None:
+def uuid(words: str) -> UUID | None:
     try:
         return UUID(words)
     except ValueError:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from cineflow.core import ids
+from runs.decisions import Stakes
 from runs.models import Attempt, Run, Status, Task
 
 NOTHING = "–"
@@ -144,6 +146,30 @@ def counts(run: Run) -> SafeString:
     )
 
 
+def dollars(amount: Decimal | float) -> str:
+    return f"${amount:,.2f}"
+
+
+def stakes(open_ones: Stakes) -> str:
+    """How many decisions are open, and what they are about in money."""
+    if not open_ones.number:
+        return "Nothing waits for a decision."
+    parts = [f"{open_ones.number:,} to decide"]
+    if open_ones.dollars:
+        parts.append(f"about {dollars(open_ones.dollars)} at stake")
+    if open_ones.unpriced:
+        parts.append(f"{open_ones.unpriced:,} of unknown price")
+    return ", ".join(parts)
+
+
+def to_decide(number: int, run: Run) -> SafeString | str:
+    """A link to what waits for a decision in a run; empty if nothing does."""
+    if not number:
+        return ""
+    url = reverse("admin:runs_decision_changelist", query={"run": run.public_id})
+    return format_html('<a class="cf-badge cf-to_decide" href="{}">{} to decide</a>', url, number)
+
+
 def document(value: object) -> SafeString | str:
     """JSON as it is stored, readable."""
     if value is None:
@@ -182,11 +208,12 @@ def routing(decision: Mapping[str, Any] | None) -> SafeString | str:
 
 
 def error(row: Task | Attempt, *, clip: bool = False) -> SafeString | str:
-    """Code, HTTP status and message, as far as there are any."""
-    http_status = f"HTTP {row.http_status}" if isinstance(row, Attempt) and row.http_status else ""
+    """Code, HTTP status, the provider's own code, and message, as far as there are any."""
+    attempt = row if isinstance(row, Attempt) else None
     parts = [
         mono(row.error_code) if row.error_code else "",
-        http_status,
+        f"HTTP {attempt.http_status}" if attempt and attempt.http_status else "",
+        mono(attempt.provider_code) if attempt and attempt.provider_code else "",
         clipped(row.error_msg) if clip and row.error_msg else row.error_msg,
         may_be_billed() if row.possibly_billed else "",
     ]

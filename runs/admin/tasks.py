@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -15,7 +16,7 @@ from runs.admin import actions, search, shown
 from runs.admin.attempts import AttemptInline, providers
 from runs.admin.lists import ReadOnlyInline, Rows, RunFilter, one_of, run_of, words
 from runs.admin.story import StoryAdmin
-from runs.models import ENDED, Status, Step, Task, VideoFile
+from runs.models import ENDED, Decision, Status, Step, Task, VideoFile
 from runs.serializers import waiting_reason
 
 
@@ -93,7 +94,7 @@ class TaskAdmin(StoryAdmin):
                     "run_and_name",
                     ("take_name", "segment_id"),
                     ("state", "doing"),
-                    "trouble",
+                    ("trouble", "to_decide"),
                     "video_link",
                 )
             },
@@ -206,6 +207,13 @@ class TaskAdmin(StoryAdmin):
     @admin.display(description="error")
     def trouble(self, task: Task) -> SafeString | str:
         return shown.error(task)
+
+    @admin.display(description="decision")
+    def to_decide(self, task: Task) -> SafeString | str:
+        key = Decision.objects.filter(task=task).values_list("pk", flat=True).first()
+        if key is None:
+            return shown.NOTHING
+        return shown.link(reverse("admin:runs_decision_change", args=[key]), "Decide how to go on")
 
     @admin.display(description="error")
     def trouble_in_short(self, task: Task) -> SafeString | str:

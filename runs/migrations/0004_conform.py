@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("runs", "0005_guards"),
+        ("runs", "0006_decisions"),
     ]
 
     operations = [

@@ -31,12 +31,12 @@ def turn(now: datetime) -> int:
         run = lifecycle.lock_runs([run_id]).get(run_id)
         tasks = lifecycle.due_tasks(run, Step.CHECK, limit=BATCH, now=now) if run else []
         if run and tasks:
-            lifecycle.apply(list(_checked(run, tasks, now)), now=now)
+            lifecycle.apply(list(_checked(run, tasks, now)), now=now, locked={run.pk: run})
     return 1 + len(tasks)
 
 
 def _checked(run: Run, tasks: Sequence[Task], now: datetime) -> Iterator[Move]:
-    known = catalogue(with_latency=run.routing_strategy == "latency")
+    known = catalogue([run.model_id], with_latency=run.routing_strategy == "latency")
     candidates = known.candidates(run.model_id, now=now, load=Load())
 
     @cache

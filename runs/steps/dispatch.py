@@ -17,17 +17,21 @@ from django.db.models import Count, Q
 from cineflow.core import ids
 from cineflow.core.faults import fault
 from providers.errors import Code, Failure
-from providers.models import Provider
-from providers.routing import Candidate, Decision, Strategy, as_json, route
+from providers.routing import Candidate, Decision, Shot, Strategy, as_json, route
 from runs import lifecycle
 from runs.candidates import Catalogue, Load, catalogue, why_busy
-from runs.lifecycle import Move
+from runs.lifecycle import Flying, Move
 from runs.models import ACTIVE, Attempt, Phase, Run, Status, Step, Task
 from runs.steps import errors
 from runs.steps.check import draw, shot_of
 
 _DISPATCH_LOCK = 0x43494E45  # any constant; names the advisory lock
 _BUSY_SECONDS = 1.0
+# Of a task that is to be sent.
+_NEEDED = (
+    *("run", "segment_index", "take", "snapshot", "full_prompt", "status", "fence"),
+    *("attempt_count", "tries", "failed_providers", "started_at", "crashes", "errors_in_a_row"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def claim(
         desk = _Desk(runs, limit=limit, now=now, suspects=suspects)
         desk.serve()
         lifecycle.postpone(desk.postponed)
-        won = lifecycle.apply(desk.moves, now=now)
+        won = lifecycle.apply(desk.moves, now=now, locked=runs)
         fault("claimed_before_commit")
     return [
         Sending(_as_sent(move), move.new_attempt, begun)
@@ -88,24 +92,30 @@ def _as_sent(move: Move) -> Task:
     return move.task
 
 
-def _present_load(flying: Mapping[tuple[UUID, str], int], now: datetime) -> Load:
+def _present_load(flying: Sequence[Flying], known: Catalogue, now: datetime) -> Load:
     """What every account carries right now, read from the attempts themselves."""
     load = Load()
-    for (_, provider_id), number in flying.items():
-        load.in_flight[provider_id] = load.in_flight.get(provider_id, 0) + number
-    sending = Attempt.objects.filter(phase=Phase.SENDING).order_by()
-    for provider_id, model, number in sending.values_list(
-        "provider_id", "provider_model_id"
-    ).annotate(number=Count("pk")):
-        load.sending[provider_id] = load.sending.get(provider_id, 0) + number
-        load.sending[provider_id, model] = number
+    for each in flying:
+        account, model = each.provider_id, (each.provider_id, each.provider_model_id)
+        load.in_flight[account] = load.in_flight.get(account, 0) + each.number
+        if each.phase == Phase.SENDING:
+            load.sending[account] = load.sending.get(account, 0) + each.number
+            load.sending[model] = load.sending.get(model, 0) + each.number
+    limited = known.limited_by_the_minute()
+    if not limited:
+        return load
     # A submit reaches the far end a little after it is counted here, so the minute is a little longer.
     since = now - timedelta(seconds=settings.RATE_WINDOW_SECONDS + settings.SEND_WITHIN_SECONDS)
-    limited = Provider.objects.exclude(max_per_minute=None).values("pk")
     recent = Attempt.objects.filter(provider_id__in=limited, sent_at__gt=since).order_by()
     for provider_id, number in recent.values_list("provider_id").annotate(number=Count("pk")):
         load.last_minute[provider_id] = number
     return load
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    decision: Decision
+    routing: Mapping[str, Any]  # of the decision, one object for all tasks that it holds for
 
 
 class _Desk:
@@ -118,17 +128,21 @@ class _Desk:
         self.now = now
         self.suspects = suspects
         flying = lifecycle.in_flight()
-        self.load = _present_load(flying, now)
-        self.by_run: dict[UUID, int] = {}
-        for (run_id, _), number in flying.items():
-            self.by_run[run_id] = self.by_run.get(run_id, 0) + number
-        self.overall = settings.MAX_CONCURRENT_TASKS - sum(flying.values())
-        self.left = min(limit, self.overall)
         self.catalogue: Catalogue = catalogue(
-            with_latency=any(run.routing_strategy == "latency" for run in runs.values())
+            {run.model_id for run in runs.values()},
+            with_latency=any(run.routing_strategy == "latency" for run in runs.values()),
         )
+        self.load = _present_load(flying, self.catalogue, now)
+        self.by_run: dict[UUID, int] = {}
+        for each in flying:
+            self.by_run[each.run_id] = self.by_run.get(each.run_id, 0) + each.number
+        self.overall = settings.MAX_CONCURRENT_TASKS - sum(each.number for each in flying)
+        self.left = min(limit, self.overall)
         self.moves: list[Move] = []
         self.postponed: list[tuple[Task, dict[str, Any]]] = []
+        # What stays as it is until a slot is taken at an account that counts them.
+        self._offers: dict[str, list[Candidate]] = {}
+        self._decisions: dict[tuple[UUID, Shot, float, tuple[str, ...]], _Decided] = {}
 
     def serve(self) -> None:
         waiting = sorted(self.runs.values(), key=lambda run: run.created_at)
@@ -161,14 +175,20 @@ class _Desk:
         return "; ".join(sorted(set(reasons)))[:255] if reasons and all(reasons) else ""
 
     def _candidates(self, run: Run) -> list[Candidate]:
-        found = self.catalogue.candidates(run.model_id, now=self.now, load=self.load)
+        found = self._offered(run.model_id)
         if run.routing_strategy == "manual":
             return [candidate for candidate in found if candidate.provider_id == run.provider_id]
         return found
 
+    def _offered(self, model_id: str) -> list[Candidate]:
+        if model_id not in self._offers:
+            found = self.catalogue.candidates(model_id, now=self.now, load=self.load)
+            self._offers[model_id] = found
+        return self._offers[model_id]
+
     def _due_tasks(self, run: Run, limit: int) -> list[Task]:
         free = Q(lease_until=None) | Q(lease_until__lte=self.now)
-        due = run.tasks.filter(free, step=Step.SUBMIT, due_at__lte=self.now)
+        due = run.tasks.filter(free, step=Step.SUBMIT, due_at__lte=self.now).only(*_NEEDED)
         if self.suspects:
             due = due.filter(crashes__gte=lifecycle.suspected())
         else:
@@ -177,28 +197,38 @@ class _Desk:
         return list(due.order_by("due_at").select_for_update(skip_locked=True)[:limit])
 
     def _serve_task(self, run: Run, task: Task) -> None:
-        candidates = self.catalogue.candidates(run.model_id, now=self.now, load=self.load)
-        tried = [found for found in candidates if found.provider_id in task.failed_providers]
-        decision = route(
-            cast(Strategy, run.routing_strategy),
-            candidates,
-            shot_of(task),
-            provider_id=run.provider_id,
-            failed=frozenset((found.provider_id, found.provider_model_id) for found in tried),
-            draw=draw(task),
-        )
-        if decision.choice:
-            self._take(run, task, decision, decision.choice)
-        elif decision.wait:
+        decided = self._decided(run, task)
+        if decided.decision.choice:
+            self._take(run, task, decided, decided.decision.choice)
+        elif decided.decision.wait:
             values = {
-                "due_at": self._when_free(candidates),
-                "waiting_reason": decision.reason[:255],
-                "routing": as_json(decision),
+                "due_at": self._when_free(self._offered(run.model_id)),
+                "waiting_reason": decided.decision.reason[:255],
+                "routing": decided.routing,
                 "crashes": task.crashes,
             }
             self.postponed.append((task, values))
         else:
-            self.moves.append(_unroutable(task, decision))
+            self.moves.append(_unroutable(task, decided))
+
+    def _decided(self, run: Run, task: Task) -> _Decided:
+        """Tasks that are alike are decided alike, unless it is drawn by lot."""
+        drawn = draw(task) if run.routing_strategy == "weighted" else 0.0
+        shot, tried = shot_of(task), tuple(task.failed_providers)
+        key = (run.pk, shot, drawn, tried)
+        if key not in self._decisions:
+            candidates = self._offered(run.model_id)
+            failed = [found for found in candidates if found.provider_id in tried]
+            decision = route(
+                cast(Strategy, run.routing_strategy),
+                candidates,
+                shot,
+                provider_id=run.provider_id,
+                failed=frozenset((found.provider_id, found.provider_model_id) for found in failed),
+                draw=drawn,
+            )
+            self._decisions[key] = _Decided(decision, as_json(decision))
+        return self._decisions[key]
 
     def _when_free(self, candidates: Sequence[Candidate]) -> datetime:
         """A hold has an end that is known; a slot may come free at any moment."""
@@ -208,7 +238,7 @@ class _Desk:
         soon = self.now + timedelta(seconds=_BUSY_SECONDS)
         return max(soon, min(held)) if held else soon
 
-    def _take(self, run: Run, task: Task, decision: Decision, choice: Candidate) -> None:
+    def _take(self, run: Run, task: Task, decided: _Decided, choice: Candidate) -> None:
         lease = self.now + timedelta(seconds=settings.SUBMIT_LEASE_SECONDS)
         attempt = Attempt(
             id=ids.new_id(),
@@ -231,7 +261,7 @@ class _Desk:
             "alone": self.suspects,
             "tries": task.tries + 1,
             "waiting_reason": "",
-            "routing": as_json(decision),
+            "routing": decided.routing,
             "progress": None,
             "provider_id": choice.provider_id,
             "provider_model_id": choice.provider_model_id,
@@ -242,13 +272,17 @@ class _Desk:
             Move(task, Status.RUNNING, why, kind="sending", values=values, new_attempt=attempt)
         )
         self.load.add(choice.provider_id, choice.provider_model_id)
+        if choice.free_slots is not None:
+            self._offers.clear()
+            self._decisions.clear()
         self.by_run[run.pk] = self.by_run.get(run.pk, 0) + 1
         self.left -= 1
         self.overall -= 1
 
 
-def _unroutable(task: Task, decision: Decision) -> Move:
+def _unroutable(task: Task, decided: _Decided) -> Move:
     """Nobody is left to ask: for want of a provider, or because everyone asked has failed."""
+    decision = decided.decision
     failure = Failure(Code.NO_PROVIDER, decision.reason)
     if task.failed_providers:
         last = task.attempts.exclude(error_code="").order_by("-number").first()
@@ -258,5 +292,5 @@ def _unroutable(task: Task, decision: Decision) -> Move:
         task,
         Status.FAILED,
         failure.message,
-        values={"routing": as_json(decision), **errors.of_task(failure)},
+        values={"routing": decided.routing, **errors.of_task(failure)},
     )

@@ -40,7 +40,7 @@ _LOCAL = (
 )
 # An address that has expired, or never was: a new one may be had.
 _STALE = (401, 403, 404, 410)
-_GROUP_SECONDS = 0.1
+_GROUP_SECONDS = 0.05
 # Drawing is work for the processor, unlike fetching: more at once would only take turns.
 _drawing = threading.BoundedSemaphore(os.cpu_count() or 1)
 
@@ -91,7 +91,9 @@ class Downloader:
         arrived = self._arrived()
         write(arrived, now=now)
         self._renew(now)
-        started = claim(settings.DOWNLOADERS, now=now, held=list(self.pending.values()))
+        # More than can be fetched at once, so that no fetcher is idle while rows are written.
+        limit = settings.DOWNLOADERS + min(2 * len(arrived), 4 * settings.DOWNLOADERS)
+        started = claim(limit, now=now, held=list(self.pending.values()))
         for fetching in started:
             self.pending[self.fetchers.submit(bring, self.transport, fetching)] = fetching
         return len(arrived) + len(started) + len(self.pending)
@@ -126,6 +128,7 @@ def claim(limit: int, *, now: datetime, held: Sequence[Fetching] = ()) -> list[F
         lease=settings.DOWNLOAD_LEASE_SECONDS,
         now=now,
         suspects=suspects,
+        more=["snapshot"],
     )
     if not tasks:
         return []
@@ -139,7 +142,9 @@ def claim(limit: int, *, now: datetime, held: Sequence[Fetching] = ()) -> list[F
     tasks = [task for task in tasks if not lifecycle.is_poison(task)]
     attempts = {
         found.task_id: found
-        for found in Attempt.objects.filter(task__in=tasks, phase=Phase.DOWNLOADING)
+        for found in Attempt.objects.filter(
+            task__in=[task.pk for task in tasks], phase=Phase.DOWNLOADING
+        )
     }
     return [Fetching(task, attempts[task.pk], folders[task.run_id]) for task in tasks]
 
@@ -154,8 +159,7 @@ def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
     except OSError as error:
         return NotStored(f"The data folder cannot be written: {error.strerror}.", local=True)
     try:
-        _make(transport, fetching, scratch)
-        return _stored(fetching, scratch)
+        return _stored(fetching, scratch, _make(transport, fetching, scratch))
     except DownloadError as error:
         return NotStored(str(error), stale=error.failure.http_status in _STALE)
     except mp4.NotAVideo as error:
@@ -172,17 +176,22 @@ def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
         scratch.unlink(missing_ok=True)
 
 
-def _make(transport: Transport, fetching: Fetching, scratch: Path) -> None:
+def _make(transport: Transport, fetching: Fetching, scratch: Path) -> str:
+    """Writes and syncs the file; returns its sha256."""
     task, attempt = fetching.task, fetching.attempt
     account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
     match adapter.fetch(account, attempt.job, attempt.output or {}):
         case HttpCall() as call:
-            transport.download(
+            done = transport.download(
                 call, scratch, timeout=settings.DOWNLOAD_TIMEOUT_SECONDS, max_bytes=MAX_VIDEO_BYTES
             )
+            return done.sha256
         case RenderLocally():
             with _drawing:
                 _draw(task, attempt, scratch)
+            outputs.sync(scratch)
+            with scratch.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _draw(task: Task, attempt: Attempt, scratch: Path) -> None:
@@ -197,12 +206,8 @@ def _draw(task: Task, attempt: Attempt, scratch: Path) -> None:
     )
 
 
-def _stored(fetching: Fetching, scratch: Path) -> Stored:
-    facts = mp4.read(scratch)
-    with scratch.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    size = scratch.stat().st_size
-    outputs.sync(scratch)
+def _stored(fetching: Fetching, scratch: Path, digest: str) -> Stored:
+    facts, size = mp4.read(scratch), scratch.stat().st_size
     name = outputs.file_name(fetching.task, fetching.attempt.number)
     fault("downloaded_before_rename", fetching.attempt.prompt)
     path = outputs.place(scratch, fetching.folder, name)
@@ -214,6 +219,7 @@ def _stored(fetching: Fetching, scratch: Path) -> Stored:
 
 
 def write(arrived: Sequence[tuple[Fetching, Stored | NotStored]], *, now: datetime) -> None:
+    outputs.sync_run_folders(f.folder for f, result in arrived if isinstance(result, Stored))
     moves, postponed = [], []
     for fetching, result in arrived:
         if isinstance(result, Stored):

@@ -20,3 +20,12 @@ def of_attempt(failure: Failure) -> dict[str, Any]:
         "http_status": failure.http_status,
         "provider_code": failure.provider_code[:64],
     }
+
+
+# An attempt that has got over its error.
+NONE: dict[str, Any] = {
+    "error_code": "",
+    "error_msg": "",
+    "http_status": None,
+    "provider_code": "",
+}

@@ -20,7 +20,8 @@ from runs.steps import errors
 _LONGEST_HOLD_SECONDS = 600.0
 # What is wrong with the account and not with the shot: everybody waits, and nobody fails for it.
 ACCOUNT_CODES = (Code.UNAUTHORIZED, Code.QUOTA_EXCEEDED)
-_GONE = (404, 410)
+# The event of a task whose video was refused and is made once more.
+OUTPUT_REFUSED = "output_refused"
 
 
 def after_failure(
@@ -36,6 +37,9 @@ def after_failure(
         # The breaker is open now: another provider takes the task, or it waits with the others.
         why = f"{attempt.provider_id}: {failure.message}"
         return requeue(task, attempt, now, why, ended, reason=failure.message)
+    if _may_be_made_again(task, failure, ended):
+        why = f"{attempt.provider_id} refused what it had made ({failure.message}); it is made once more"
+        return requeue(task, attempt, now, why, ended, reason="", kind=OUTPUT_REFUSED)
     if failure.retryable and run.routing_strategy == "failover":
         tried = [*task.failed_providers, attempt.provider_id]
         why = f"{attempt.provider_id} failed ({failure.code}); the next provider is asked"
@@ -89,6 +93,14 @@ def _may_wait(failure: Failure, ended: Mapping[str, Any]) -> bool:
     )
 
 
+def _may_be_made_again(task: Task, failure: Failure, ended: Mapping[str, Any]) -> bool:
+    """Chance may have made what moderation refused, and not the shot; a second attempt is paid like the first."""
+    if not failure.output_refused or ended["phase"] != Phase.FAILED:
+        return False
+    allowed = min(settings.OUTPUT_REFUSAL_RETRIES, 1)
+    return bool(allowed > task.events.filter(kind=OUTPUT_REFUSED).count())
+
+
 def wait_seconds(tries: int, failure: Failure) -> float:
     """What the provider asks for, else twice as long each time."""
     if failure.retry_after is not None:
@@ -106,6 +118,7 @@ def requeue(
     *,
     reason: str,
     values: Mapping[str, Any] | None = None,
+    kind: str = "requeued",
 ) -> Move:
     back = {
         "step": Step.SUBMIT,
@@ -119,7 +132,7 @@ def requeue(
         task,
         Status.QUEUED,
         why,
-        kind="requeued",
+        kind=kind,
         values=back,
         attempt=attempt,
         attempt_values=ended,
@@ -140,7 +153,7 @@ def note_refusals(refused: Sequence[tuple[Task, Attempt, Failure]], now: datetim
             _hold(account, now + timedelta(seconds=wait_seconds(task.tries, failure)), failure)
         elif failure.code in ACCOUNT_CODES:
             _trip(account, failure, now)
-        elif failure.code == Code.DEPENDENCY_ERROR and failure.http_status in _GONE:
+        elif failure.gone:
             _trip(model, failure, now)
         elif failure.code == Code.DEPENDENCY_ERROR:
             _trip(account, failure, now)

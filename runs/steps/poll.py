@@ -1,8 +1,9 @@
 """Asking how jobs go: hundreds at once, outside any transaction. A poll is never an attempt and writes no event."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,7 @@ from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
 from runs.steps import cancels, errors
 from runs.steps.failures import after_failure, requeue
+from runs.steps.schedule import Habits, Pace, pace_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,15 +45,26 @@ ASK_ONCE_TRIES = 5
 _LONGEST_BACKOFF_SECONDS = 60.0
 
 
-def turn(client: PollClient, now: datetime) -> int:
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Seconds to the next question about one job: after an answer, and after its first error."""
+
+    after_answer: float
+    after_error: float
+
+
+def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int:
     """Ask for one batch of due jobs; returns how many there were."""
+    habits = habits or Habits()
     tasks = lifecycle.claim(
         [Step.POLL, Step.ASK_ONCE], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now
     )
     if not tasks:
         return 0
     attempts = _latest_attempts(tasks)
+    started = time.monotonic()
     outcomes = dict(zip(tasks, _ask(client, [attempts[task.pk] for task in tasks]), strict=True))
+    _note_lateness(tasks, now + timedelta(seconds=time.monotonic() - started))
     # Only after the poll: some providers delete a finished job, paid as it is, by the call that cancels a waiting one.
     unfinished = [
         (task, attempts[task.pk])
@@ -60,14 +73,16 @@ def turn(client: PollClient, now: datetime) -> int:
     ]
     canceled = cancels.turn(client, unfinished, now)
     fault("polled_before_write")
-    runs = Run.objects.in_bulk({task.run_id for task in tasks})
-    intervals = _intervals(attempts.values())
+    runs = Run.objects.only("routing_strategy").in_bulk({task.run_id for task in tasks})
+    paces = _paces(attempts.values())
     moves, postponed = [], []
     for task, outcome in outcomes.items():
         if task.pk in canceled:
             continue
         attempt = attempts[task.pk]
-        decided = _decide(task, attempt, outcome, runs[task.run_id], intervals, now)
+        pace = paces[attempt.provider_id, attempt.provider_model_id]
+        wait = Wait(habits.wait(attempt, pace, now), pace.interval)
+        decided = _decide(task, attempt, outcome, runs[task.run_id], wait, now)
         if isinstance(decided, Move):
             moves.append(decided)
         else:
@@ -77,9 +92,18 @@ def turn(client: PollClient, now: datetime) -> int:
     return len(tasks)
 
 
+def _note_lateness(tasks: Sequence[Task], answered: datetime) -> None:
+    """For who listens: the seconds from the moment at which each job was due until the batch was answered."""
+    if logger.isEnabledFor(logging.DEBUG):
+        late = [(answered - task.due_at).total_seconds() for task in tasks if task.due_at]
+        logger.debug("asked for %d jobs", len(late), extra={"late": late})
+
+
 def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
     """The attempt with the job that is asked for: always a task's newest."""
-    found = Attempt.objects.filter(task__in=tasks).exclude(provider_job_id=None).order_by("number")
+    keys = [task.pk for task in tasks]
+    known = Attempt.objects.filter(task__in=keys, provider_job_id__isnull=False)
+    found = known.order_by("number").defer("output", "error_msg")
     return {attempt.task_id: attempt for attempt in found}
 
 
@@ -163,13 +187,11 @@ def _our_fault(attempt: Attempt, error: Exception) -> NoAnswer:
     return NoAnswer(Failure(Code.UNKNOWN_ERROR, f"The poll failed here: {type(error).__name__}."))
 
 
-def _intervals(attempts: Any) -> dict[tuple[str, str], float]:
-    names = {attempt.provider_model_id for attempt in attempts}
-    return {
-        (model.provider_id, model.name): model.poll_interval_seconds
-        for model in ProviderModel.objects.filter(name__in=names)
-        if model.poll_interval_seconds is not None
-    }
+def _paces(attempts: Collection[Attempt]) -> dict[tuple[str, str], Pace]:
+    kinds = {(attempt.provider_id, attempt.provider_model_id) for attempt in attempts}
+    models = ProviderModel.objects.filter(name__in={name for _, name in kinds})
+    known = {(model.provider_id, model.name): model for model in models}
+    return {kind: pace_of(known.get(kind)) for kind in kinds}
 
 
 def _decide(
@@ -177,7 +199,7 @@ def _decide(
     attempt: Attempt,
     outcome: PollOutcome,
     run: Run,
-    intervals: Mapping[tuple[str, str], float],
+    wait: Wait,
     now: datetime,
 ) -> Move | dict[str, Any]:
     """A move, or the columns of a task that goes on being polled."""
@@ -194,22 +216,19 @@ def _decide(
         return _lost(task, attempt, run, now)
     if attempt.deadline_at and now >= attempt.deadline_at:
         return _timed_out(task, attempt, now)
-    interval = intervals.get(
-        (attempt.provider_id, attempt.provider_model_id), settings.POLL_INTERVAL_SECONDS
-    )
-    return _again(task, attempt, outcome, interval, now)
+    return _again(task, attempt, outcome, wait, now)
 
 
 def _again(
-    task: Task, attempt: Attempt, outcome: Working | NoAnswer, interval: float, now: datetime
+    task: Task, attempt: Attempt, outcome: Working | NoAnswer, wait: Wait, now: datetime
 ) -> dict[str, Any]:
     if isinstance(outcome, Working):
-        seconds = max(interval, outcome.retry_after or 0)
+        seconds = max(wait.after_answer, outcome.retry_after or 0)
         values = {"errors_in_a_row": 0, "progress": outcome.progress}
     else:
         errors = task.errors_in_a_row + 1
         seconds = outcome.failure.retry_after or min(
-            interval * 2 ** min(errors - 1, 6), _LONGEST_BACKOFF_SECONDS
+            wait.after_error * 2 ** min(errors - 1, 6), _LONGEST_BACKOFF_SECONDS
         )
         values = {"errors_in_a_row": errors, "progress": task.progress}
     due_at = now + timedelta(seconds=seconds)
@@ -223,7 +242,7 @@ def _finished(task: Task, attempt: Attempt, outcome: Finished, now: datetime) ->
     if attempt.phase != Phase.DOWNLOADING:
         values |= {"errors_in_a_row": 0, "crashes": 0}
     known = {"phase": Phase.DOWNLOADING, "output": dict(outcome.output), "finished_at": now}
-    known |= {"error_code": "", "error_msg": "", "http_status": None}
+    known |= errors.NONE
     if outcome.cost is not None:
         known |= {"cost": outcome.cost}
     why = f"finished at {attempt.provider_id}"
@@ -258,6 +277,9 @@ def _asked_once(
 
 
 def _lost(task: Task, attempt: Attempt, run: Run, now: datetime) -> Move:
+    if attempt.cancel_asked_at:
+        # Some take a job that waits out of their books when they are asked to end it.
+        return cancels.canceled(task, attempt, now)
     failure = Failure(
         Code.DEPENDENCY_ERROR, f"{attempt.provider_id} does not know the job any more."
     )

@@ -4,6 +4,7 @@ Which of the three is the provider's class, a fact of the catalogue. It is never
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,9 +51,7 @@ def ambiguous(task: Task, attempt: Attempt, failure: Failure, recovery: str, now
     known = {
         "phase": Phase.AMBIGUOUS,
         "possibly_billed": True,
-        "error_code": failure.code,
-        "error_msg": failure.message,
-        "http_status": failure.http_status,
+        **errors.of_attempt(failure),
     }
     plan = {
         Recovery.LOOK_UP: (Step.LOOK_UP, settings.LOOK_UP_DELAYS, "its job is looked for"),
@@ -102,7 +101,8 @@ def undecided(
 
 def turn(client: PollClient, now: datetime) -> int:
     """Look for the jobs of one batch of lost answers, one listing a provider's model; returns how many there were."""
-    tasks = lifecycle.claim([Step.LOOK_UP], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now)
+    lease = settings.POLL_LEASE_SECONDS
+    tasks = lifecycle.claim([Step.LOOK_UP], limit=BATCH, lease=lease, now=now, more=["snapshot"])
     if not tasks:
         return 0
     attempts = {
@@ -139,7 +139,9 @@ def list_jobs(
             return outcome
         seen += outcome.jobs
         page = outcome.next_page
-        if page is None or (outcome.jobs and outcome.jobs[-1].created_at < since):
+        newest_first = not adapter.lists_only_ended
+        past = newest_first and outcome.jobs and outcome.jobs[-1].created_at < since
+        if page is None or past:
             return [job for job in seen if job.created_at >= since]
     # What was not read may hold the job: nothing is absent that was not looked at.
     words = f"The list of jobs is longer than the {MAX_PAGES} pages that were read."
@@ -171,21 +173,30 @@ def _settle(
 def _match(lost: Sequence[tuple[Task, Attempt]], jobs: Sequence[SeenJob], now: datetime) -> None:
     """Each lost attempt adopts the oldest job of its request that no attempt has yet."""
     provider_id = lost[0][1].provider_id
-    names = [job.job_id for job in jobs]
-    bound = Attempt.objects.filter(provider_id=provider_id, provider_job_id__in=names)
-    taken = {job_id for job_id in bound.values_list("provider_job_id", flat=True) if job_id}
+    taken = _taken(provider_id, jobs)
     oldest_first = sorted(jobs, key=lambda job: job.created_at)
+    adapter = registry.adapter(provider_id)
     for task, attempt in lost:
         found = _may_be_its(task, attempt, oldest_first, taken)
-        if found and registry.adapter(provider_id).tells_apart:
+        if found and adapter.tells_apart:
             taken.add(found[0].job_id)
             _adopt(task, attempt, found[0], now)
         elif now < attempt.sent_at + timedelta(seconds=settings.LOOK_UP_DELAYS[-1]):
             _look_later(task, attempt, now)
         elif found:
             lifecycle.apply([_unsure(task, attempt, found)], now=now)
+        elif adapter.lists_only_ended:
+            words = "The provider's list does not show its job, nor any that still runs."
+            lifecycle.apply([undecided(task, attempt, words)], now=now)
         else:
             lifecycle.apply([_absent(task, attempt, now)], now=now)
+
+
+def _taken(provider_id: str, jobs: Sequence[SeenJob]) -> set[str]:
+    """Those that an attempt has."""
+    names = [job.job_id for job in jobs]
+    bound = Attempt.objects.filter(provider_id=provider_id, provider_job_id__in=names)
+    return {job_id for job_id in bound.values_list("provider_job_id", flat=True) if job_id}
 
 
 def _may_be_its(
@@ -209,6 +220,28 @@ def _unsure(task: Task, attempt: Attempt, found: Sequence[SeenJob]) -> Move:
     """The list does not tell requests apart, and by the last look every other submit of then knows its job."""
     names = ", ".join(job.job_id for job in found[:5])
     return undecided(task, attempt, f"The answer was lost; its job may be one of these: {names}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A job that no attempt has; `matches`: as far as the list tells, it was made from this very request."""
+
+    job: SeenJob
+    matches: bool
+
+
+def sightings(client: PollClient, attempt: Attempt) -> list[Sighting] | LookUpOutcome:
+    """What a look at the provider's list shows a person who is to decide, the likeliest first. Changes nothing."""
+    since = attempt.sent_at - timedelta(seconds=_SKEW_SECONDS)
+    found = list_jobs(client, attempt.provider_id, Search(attempt.provider_model_id, since))
+    if not isinstance(found, list):
+        return found
+    adapter, request = registry.adapter(attempt.provider_id), request_facts(attempt.task, attempt)
+    taken = _taken(attempt.provider_id, found)
+    seen = [
+        Sighting(job, adapter.matches(request, job)) for job in found if job.job_id not in taken
+    ]
+    return sorted(seen, key=lambda sighting: (not sighting.matches, sighting.job.created_at))
 
 
 def request_facts(task: Task, attempt: Attempt) -> GenerationRequest:
@@ -261,9 +294,7 @@ def adoption(
         "accepted_at": now,
         "deadline_at": now + timedelta(seconds=settings.MAX_POLL_TIME),
         "possibly_billed": False,
-        "error_code": "",
-        "error_msg": "",
-        "http_status": None,
+        **errors.NONE,
     }
     words = f"the job of the lost answer is adopted: {job_id[:80]}"
     return Move(
@@ -360,7 +391,10 @@ def claim_resends(limit: int, *, now: datetime, suspects: bool) -> list[tuple[Ta
         lease=settings.SUBMIT_LEASE_SECONDS,
         now=now,
         suspects=suspects,
+        more=["snapshot"],
     )
+    if not tasks:
+        return []
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(task__in=tasks, phase=Phase.AMBIGUOUS)

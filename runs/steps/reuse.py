@@ -13,9 +13,8 @@ BATCH = 200
 
 def turn(now: datetime) -> int:
     """Take over one batch of earlier takes; returns how many tasks there were."""
-    tasks = lifecycle.claim(
-        [Step.REUSE], limit=BATCH, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now
-    )
+    lease = settings.DOWNLOAD_LEASE_SECONDS
+    tasks = lifecycle.claim([Step.REUSE], limit=BATCH, lease=lease, now=now, more=["reuse_of"])
     if not tasks:
         return 0
     runs = Run.objects.in_bulk({task.run_id for task in tasks})
@@ -23,6 +22,7 @@ def turn(now: datetime) -> int:
     moves = [
         _taken_over(task, runs[task.run_id], files.get(task.reuse_of_id), now) for task in tasks
     ]
+    outputs.sync_run_folders(runs[m.task.run_id].output_folder for m in moves if m.new_file)
     lifecycle.apply(moves, now=now)
     return len(tasks)
 

@@ -7,7 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
@@ -34,6 +36,7 @@ from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
 from runs.steps import dispatch, errors, failures, recover
 from runs.steps.dispatch import Sending
+from runs.steps.schedule import Habits
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +62,9 @@ Outcome = SubmitOutcome | TooLate | NoImage
 class Submitter:
     """Claims as many tasks as there are free senders and limits allow, and sends them side by side."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, habits: Habits | None = None) -> None:
         self.transport = transport
+        self.habits = habits or Habits()
         self.senders = ThreadPoolExecutor(settings.SENDERS, thread_name_prefix="sender")
         self.pending: dict[Future[Outcome], Sending] = {}
         self.unwritten: list[tuple[Sending, Outcome]] = []
@@ -77,7 +81,7 @@ class Submitter:
             alone = bool(self.pending)
             suspects = False
         if not suspects and not alone:
-            self._claim(settings.SENDERS, now=now, begun=begun, suspects=False)
+            self._claim(settings.SENDERS + _ahead(written), now=now, begun=begun, suspects=False)
         return written + len(self.pending)
 
     def _claim(self, limit: int, *, now: datetime, begun: float, suspects: bool) -> None:
@@ -97,13 +101,13 @@ class Submitter:
         # They came after `now` was read: what a far end asks to wait is counted from its answer.
         now += timedelta(seconds=time.monotonic() - begun)
         try:
-            write_answers(self.unwritten, now=now)
+            write_answers(self.unwritten, now=now, habits=self.habits)
         except (OperationalError, InterfaceError):
             raise
         except Exception:
             logger.exception("answers could not be written together; each is written alone")
             for answer in self.unwritten:
-                _write_alone(answer, now)
+                _write_alone(answer, self.habits, now)
         self.unwritten = []
         return count
 
@@ -125,12 +129,22 @@ class Submitter:
                 time.sleep(1)
 
 
-def _write_alone(answer: tuple[Sending, Outcome], now: datetime) -> None:
+def _write_alone(answer: tuple[Sending, Outcome], habits: Habits, now: datetime) -> None:
     try:
-        write_answers([answer], now=now)
+        write_answers([answer], now=now, habits=habits)
     except Exception:
         # Its lease runs out, and then it counts as lost: looked for, or decided by a person.
         logger.exception("the answer of attempt %s could not be written", answer[0].attempt.pk)
+
+
+def _ahead(answered: int) -> int:
+    """How many more to commit than can be sent at once, so that no sender is idle while rows are written.
+
+    As many as were answered in the last turn, so none of them waits long. More would be lost answers if
+    this process died: committed, and nobody knows whether they were sent.
+    """
+    most: int = settings.SENDERS
+    return min(answered, most)
 
 
 def _resends(limit: int, *, now: datetime, suspects: bool) -> list[Sending]:
@@ -215,10 +229,12 @@ def request_of(task: Task, attempt: Attempt, adapter: Adapter) -> GenerationRequ
 # ---- write: what the answers mean --------------------------------------------------------------------
 
 
-def write_answers(answered: Sequence[tuple[Sending, Outcome]], *, now: datetime) -> None:
+def write_answers(
+    answered: Sequence[tuple[Sending, Outcome]], *, now: datetime, habits: Habits | None = None
+) -> None:
     if not answered:
         return
-    known = _Known(answered)
+    known = _Known(answered, habits or Habits())
     moves, postponed = [], []
     for sending, outcome in answered:
         decided = (
@@ -230,16 +246,16 @@ def write_answers(answered: Sequence[tuple[Sending, Outcome]], *, now: datetime)
             moves.append((sending, decided))
         else:
             postponed.append((sending.task, sending.attempt, decided))
-    _note(answered, now)
+    _note(answered, known, now)
     recover.asked_in_vain(postponed)
     _apply(moves, known, now)
 
 
-def _note(answered: Sequence[tuple[Sending, Outcome]], now: datetime) -> None:
+def _note(answered: Sequence[tuple[Sending, Outcome]], known: "_Known", now: datetime) -> None:
     """What the answers say of accounts and models, for every dispatcher to see."""
-    failures.note_acceptances(
-        [sent.attempt for sent, outcome in answered if isinstance(outcome, Accepted)]
-    )
+    accepted = [sent.attempt for sent, outcome in answered if isinstance(outcome, Accepted)]
+    if any(model.trips or model.provider.trips for model in known.models.values()):
+        failures.note_acceptances(accepted)
     refused = [
         (sent.task, sent.attempt, outcome.failure)
         for sent, outcome in answered
@@ -269,22 +285,25 @@ def _apply_alone(sending: Sending, move: Move, known: "_Known", now: datetime) -
 
 
 class _Known:
-    """The rows that a group of answers is read with."""
+    """The rows that a group of answers is read with, each kind when the first answer needs it."""
 
-    def __init__(self, answered: Sequence[tuple[Sending, Outcome]]) -> None:
-        self.runs = Run.objects.in_bulk({sending.task.run_id for sending, _ in answered})
-        self.models = _provider_models(answered)
-        self.classes = recover.recoveries()
+    def __init__(self, answered: Sequence[tuple[Sending, Outcome]], habits: Habits) -> None:
+        self._answered = answered
+        self.habits = habits
 
+    @cached_property
+    def runs(self) -> dict[UUID, Run]:
+        return Run.objects.in_bulk({sending.task.run_id for sending, _ in self._answered})
 
-def _provider_models(
-    answered: Sequence[tuple[Sending, Outcome]],
-) -> dict[tuple[str, str], ProviderModel]:
-    names = {sending.attempt.provider_model_id for sending, _ in answered}
-    return {
-        (model.provider_id, model.name): model
-        for model in ProviderModel.objects.filter(name__in=names)
-    }
+    @cached_property
+    def models(self) -> dict[tuple[str, str], ProviderModel]:
+        names = {sending.attempt.provider_model_id for sending, _ in self._answered}
+        found = ProviderModel.objects.filter(name__in=names).select_related("provider")
+        return {(model.provider_id, model.name): model for model in found}
+
+    @cached_property
+    def classes(self) -> dict[str, str]:
+        return recover.recoveries()
 
 
 def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> Move:
@@ -292,7 +311,7 @@ def _move(sending: Sending, outcome: Outcome, known: _Known, now: datetime) -> M
     match outcome:
         case Accepted():
             model = known.models.get((attempt.provider_id, attempt.provider_model_id))
-            return _accepted(task, attempt, outcome, model, now)
+            return _accepted(task, attempt, outcome, model, known.habits, now)
         case Ambiguous(failure):
             lost = _lost(task, attempt, failure, known.classes, now)
             return replace(lost, values={**lost.values, "crashes": 0})
@@ -322,23 +341,20 @@ def _resent(
 
 
 def _accepted(
-    task: Task, attempt: Attempt, outcome: Accepted, model: ProviderModel | None, now: datetime
+    task: Task,
+    attempt: Attempt,
+    outcome: Accepted,
+    model: ProviderModel | None,
+    habits: Habits,
+    now: datetime,
 ) -> Move:
-    wait_first = settings.POLL_INITIAL_WAIT_SECONDS
     give_up = settings.MAX_POLL_TIME
     cost: Decimal | None = None
     if model:
-        wait_first = (
-            wait_first
-            if model.poll_initial_wait_seconds is None
-            else model.poll_initial_wait_seconds
-        )
         give_up = give_up if model.max_poll_seconds is None else model.max_poll_seconds
         cost = None if model.price_per_second is None else model.price_per_second * attempt.seconds
     known: dict[str, Any] = {
-        "error_code": "",
-        "error_msg": "",
-        "http_status": None,
+        **errors.NONE,
         "possibly_billed": False,
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
@@ -350,7 +366,7 @@ def _accepted(
     if outcome.output is None:
         values = {
             "step": Step.POLL,
-            "due_at": now + timedelta(seconds=wait_first),
+            "due_at": now + timedelta(seconds=habits.first_wait(attempt, model, now)),
             "waiting_reason": "",
             "crashes": 0,
         }
@@ -384,6 +400,8 @@ def _accepted(
 def settle(now: datetime) -> int:
     """Attempts whose sender never came back: sent or not, nobody knows."""
     tasks = lifecycle.claim([Step.SETTLE], limit=200, lease=settings.POLL_LEASE_SECONDS, now=now)
+    if not tasks:
+        return 0
     attempts = {
         found.task_id: found
         for found in Attempt.objects.filter(task__in=tasks, phase=Phase.SENDING)

@@ -94,6 +94,29 @@ def test_a_foreign_key_may_be_named_either_way() -> None:
     assert task.attempts.values_list("cost", "sent_at").get() == (Decimal("1.25"), NOW)
 
 
+@pytest.mark.django_db
+def test_instances_are_written_as_they_are_set_and_the_rest_by_the_database() -> None:
+    run = Run.objects.create(
+        storyboard_uuid=ids.new_id(), model_id="m", output_folder="o", total_tasks=1, queued=1
+    )
+    common = {"run": run, "segment_uuid": ids.new_id(), "segment_index": 1, "status": "queued"}
+    tasks = [
+        Task(
+            take=take, snapshot={"take": take}, step="submit", due_at=NOW, created_at=NOW, **common
+        )
+        for take in (1, 2)
+    ]
+    bulk.insert_all(Task, tasks)
+    found = Task.objects.order_by("take").values_list("pk", "take", "snapshot", "crashes", "alone")
+    assert list(found) == [(task.pk, task.take, {"take": task.take}, 0, False) for task in tasks]
+
+
+@pytest.mark.django_db
+def test_no_instances_are_no_statement(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        bulk.insert_all(Task, [])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_one_bad_row_stores_none(storyboard: Storyboard) -> None:
     with pytest.raises(IntegrityError):

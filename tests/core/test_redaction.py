@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cineflow.core import environment, redaction
+from cineflow.core import environment, redaction, spellings
 from cineflow.core.debug_page import Reporter
 
 KEY = "sk-canary+4f1d2c9b8a7e/0a1b2c3d4e5f&6="
@@ -33,7 +33,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_secret_is_taken_out_in_every_spelling(spelt: str) -> None:
-    said = redaction.without(f"You sent {spelt} to us.", KEY)
+    said = spellings.without(f"You sent {spelt} to us.", KEY)
     assert said.startswith("You sent ")
     assert said.endswith(" to us.")
     assert spelt[6:22] not in said
@@ -45,26 +45,26 @@ def test_a_secret_is_found_wherever_it_stands_in_packed_bytes(
 ) -> None:
     encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
     packed = encode(before + KEY.encode() + after).decode()
-    left = redaction.without(packed, KEY)
-    assert redaction.MARK in left
+    left = spellings.without(packed, KEY)
+    assert spellings.MARK in left
     # What is left of it are characters that its neighbours have a part in.
     assert len(packed) - len(left) >= len(KEY) * 4 // 3 - 4
 
 
 @given(text=st.text(max_size=200))
 def test_a_text_without_the_secret_stays_as_it_is(text: str) -> None:
-    assert redaction.without(text, KEY) == text
+    assert spellings.without(text, KEY) == text
 
 
 @pytest.mark.parametrize("secret", ["", "abc"])
 def test_what_is_too_short_to_be_a_secret_is_left(secret: str) -> None:
-    assert redaction.without("abc of the city", secret) == "abc of the city"
+    assert spellings.without("abc of the city", secret) == "abc of the city"
 
 
 def test_a_long_text_is_hidden_as_it_stands_and_not_spelt_in_all_ways() -> None:
     prompt = "".join(chr(0x4E00 + number) for number in range(600))
-    assert redaction.spellings(prompt) == (prompt,)
-    assert redaction.without(f"Refused: {prompt}", prompt) == "Refused: …"
+    assert spellings.spellings(prompt) == (prompt,)
+    assert spellings.without(f"Refused: {prompt}", prompt) == "Refused: …"
 
 
 def logged(record: logging.LogRecord) -> str:

@@ -92,6 +92,7 @@ class Dialect:
     model: str  # logical
     provider_model: str
     seconds: int
+    image_model: str = ""  # the provider's for a shot with a start image, where that is another one
     settings: Mapping[str, Any] = field(
         default_factory=dict
     )  # of the account, besides key and base_url
@@ -107,12 +108,13 @@ class Dialect:
     )  # None: it has no such fault
     polls: frozenset[str] = frozenset()  # more faults of a poll that pass
     polls_for_ever: Mapping[str, Code | None] = field(default_factory=dict)
-    failures: Mapping[str, Code] = field(default_factory=dict)
+    failures: Mapping[str, Code | None] = field(default_factory=dict)  # None: it has no such end
     output_refusals: frozenset[str] = (
         frozenset()
     )  # of `failures`: it is what was made that is refused
     fetches: Mapping[str, bool] = field(default_factory=dict)  # False: it has no such fault
     lists_jobs: bool = True
+    absence_is_told: bool = True  # False where its list may miss a job that was made
     cancels: bool = False
     retires: bool = True  # tells of a model that is gone
 
@@ -142,8 +144,19 @@ class Dialect:
         return {name for name in FAULTS["fetch"] if self.fetches.get(name, True)}
 
     def ends(self) -> dict[str, Code]:
-        return {**FAILURES, **self.failures}
+        ends = {**FAILURES, **self.failures}
+        return {name: code for name, code in ends.items() if code is not None}
 
+
+# What takes for ever is soon over.
+_IMPATIENT = {"max_poll_seconds": 300.0}
+# A server of one's own knows neither money nor moderation.
+_UNPAID: Mapping[str, SubmitEnd | None] = {
+    "moderation": None,
+    "balance": None,
+    "insufficient_quota": None,
+    "400": refused(Code.VALIDATION_ERROR),
+}
 
 DIALECTS = (
     Dialect(
@@ -155,5 +168,206 @@ DIALECTS = (
         seconds=4,
         settings={"dialect": "openai"},
         cancels=True,
+    ),
+    Dialect(
+        name="openrouter",
+        provider="openrouter",
+        prefix="/openrouter/api/v1",
+        model="seedance",
+        provider_model="bytedance/seedance-2.5",
+        seconds=4,
+        columns=_IMPATIENT,
+        submits={"400": refused(Code.VALIDATION_ERROR), "insufficient_quota": None},
+        polls=frozenset({"signed_only"}),
+        polls_for_ever={"no_output": Code.SERVER_ERROR},
+        failures={"expired": Code.TIMEOUT},
+        lists_jobs=False,
+    ),
+    Dialect(
+        name="ark",
+        provider="ark",
+        prefix="/ark/api/v3",
+        model="seedance",
+        provider_model="dreamina-seedance-2-5-260628",
+        seconds=4,
+        columns=_IMPATIENT,
+        submits={"400": refused(Code.VALIDATION_ERROR), "insufficient_quota": None},
+        polls_for_ever={"no_output": Code.SERVER_ERROR},
+        failures={"expired": Code.TIMEOUT},
+        output_refusals=frozenset({"moderation"}),
+        cancels=True,
+    ),
+    Dialect(
+        name="minimax",
+        provider="minimax",
+        prefix="/minimax",
+        model="hailuo",
+        provider_model="MiniMax-H3",
+        seconds=4,
+        columns=_IMPATIENT,
+        size="1366x768",
+        submits={
+            "400": refused(Code.VALIDATION_ERROR),
+            "422": refused(Code.CONTENT_POLICY),
+            "in_body_error": refused(Code.RATE_LIMITED),
+            "insufficient_quota": None,
+        },
+        polls=frozenset({"in_body_error"}),
+        polls_for_ever={"no_output": Code.SERVER_ERROR},
+        failures={"expired": Code.TIMEOUT},
+        output_refusals=frozenset({"moderation"}),
+        # It lists them, but not so that one could be told from another: see test_minimax_adapter.
+        lists_jobs=False,
+        cancels=True,
+    ),
+    Dialect(
+        name="azure",
+        provider="openai",
+        prefix="/azure/openai/v1",
+        model="sora2",
+        provider_model="our-deployment",
+        seconds=8,
+        settings={"dialect": "azure"},
+    ),
+    Dialect(
+        name="newapi",
+        provider="openai",
+        prefix="/newapi/v1",
+        model="sora2pro",
+        provider_model="sora-2-pro",
+        seconds=12,
+        settings={"dialect": "newapi"},
+        submits={"402": refused(Code.QUOTA_EXCEEDED), "no_channel": refused(Code.DEPENDENCY_ERROR)},
+        lists_jobs=False,
+    ),
+    Dialect(
+        name="sglang",
+        provider="openai",
+        prefix="/sglang/v1",
+        model="wan",
+        provider_model="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        seconds=4,
+        settings={"dialect": "sglang"},
+        size="832x480",
+        columns={"options": {"sizes": {"horizontal": "832x480", "vertical": "480x832"}}},
+        key_is_asked_for=False,
+        submits=_UNPAID,
+        failures={"moderation": None, "server_error": Code.UNKNOWN_ERROR},
+        lists_jobs=False,  # it does list, but its jobs look all alike
+        retires=False,
+    ),
+    Dialect(
+        name="vllm_omni",
+        provider="openai",
+        prefix="/vllm/v1",
+        model="wan",
+        provider_model="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        seconds=4,
+        settings={"dialect": "vllm_omni"},
+        submits=_UNPAID,
+        failures={"moderation": None},
+        cancels=True,
+    ),
+    Dialect(
+        name="litellm",
+        provider="openai",
+        prefix="/litellm/v1",
+        model="sora2",
+        provider_model="runwayml/gen4_turbo",
+        seconds=8,
+        settings={"dialect": "litellm"},
+        lists_jobs=False,
+    ),
+    Dialect(
+        name="aihubmix",
+        provider="aihubmix",
+        prefix="/aihubmix/v1",
+        model="sora2",
+        provider_model="sora-2",
+        seconds=12,
+        submits={"no_channel": refused(Code.DEPENDENCY_ERROR)},
+        lists_jobs=False,
+    ),
+    Dialect(
+        name="aihubmix_seedance",
+        provider="aihubmix",
+        prefix="/aihubmix/v1",
+        model="seedance2",
+        provider_model="doubao-seedance-2-0-260128",
+        seconds=8,
+        lists_jobs=False,
+    ),
+    Dialect(
+        name="sora_hk",
+        provider="sora_hk",
+        prefix="/sorahk/v1",
+        model="sora2",
+        provider_model="sora2",
+        seconds=10,
+        submits={
+            "400": refused(Code.VALIDATION_ERROR),
+            "moderation": None,
+            "insufficient_quota": None,
+            "in_body_error": Lost(),
+        },
+        polls=frozenset({"in_body_error"}),
+        polls_for_ever={"no_output": Code.SERVER_ERROR, "in_body_error": Code.TIMEOUT},
+        failures={"server_error": Code.UNKNOWN_ERROR},
+        retires=False,  # what is a model here is a switch there
+    ),
+    Dialect(
+        name="fal",
+        provider="fal",
+        prefix="/fal/queue",
+        api_prefix="/fal/api/v1",
+        model="seedance",
+        provider_model="bytedance/seedance-2.5/text-to-video",
+        image_model="bytedance/seedance-2.5/image-to-video",
+        seconds=4,
+        columns=_IMPATIENT,
+        submits={"400": refused(Code.VALIDATION_ERROR), "insufficient_quota": None},
+        polls=frozenset({"result_error"}),
+        polls_for_ever={
+            "no_output": Code.SERVER_ERROR,
+            "result_refused": Code.VALIDATION_ERROR,
+            "result_error": Code.TIMEOUT,
+        },
+        failures={"timeout": Code.SERVER_ERROR},
+        absence_is_told=False,
+        cancels=True,
+    ),
+    Dialect(
+        name="replicate",
+        provider="replicate",
+        prefix="/replicate/v1",
+        model="seedance2",
+        provider_model="bytedance/seedance-2.0",
+        seconds=4,
+        columns=_IMPATIENT,
+        submits={"400": refused(Code.VALIDATION_ERROR), "insufficient_quota": None},
+        polls_for_ever={"no_output": Code.SERVER_ERROR},
+        cancels=True,
+    ),
+    Dialect(
+        name="runway",
+        provider="runway",
+        prefix="/runway",
+        model="gen4",
+        provider_model="gen4.5",
+        seconds=4,
+        columns=_IMPATIENT,
+        submits={
+            "400": refused(Code.VALIDATION_ERROR),
+            "insufficient_quota": None,
+        },
+        polls_for_ever={"no_output": Code.SERVER_ERROR},
+        failures={
+            "input_moderation": Code.CONTENT_POLICY,
+            "asset": Code.VALIDATION_ERROR,
+        },
+        output_refusals=frozenset({"moderation"}),
+        lists_jobs=False,
+        cancels=True,
+        retires=False,  # an unknown model is a wrong value like any other
     ),
 )

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,17 @@ from providers.base import (
     HttpCall,
     Job,
     NoAnswer,
+    Notice,
     PollOutcome,
     Rejected,
     Standing,
     StartImage,
     SubmitOutcome,
+    Unverified,
     Working,
 )
 from providers.errors import Code, Failure, UnexpectedReply
+from tests.providers.test_signatures import SECRET, signed
 
 WIRE = Path(__file__).parent.parent / "wire" / "openai"
 ADAPTER = OpenAIVideos()
@@ -51,27 +55,47 @@ SUBMITS: dict[str, SubmitOutcome] = {
         "eyJtb2RlbCI6InNvcmEtMiIsImlkIjoidmlkZW9fNjlhMSJ9Qchannel2679"
     ),
     "failed_job_in_an_error_status": Accepted("video_69a1f0c2"),
-    "moderated": Rejected(Failure(Code.CONTENT_POLICY, MODERATED, 400)),
-    "integer_seconds": Rejected(Failure(Code.VALIDATION_ERROR, INTEGER, 400)),
-    "invalid_key": Rejected(Failure(Code.UNAUTHORIZED, BAD_KEY, 401)),
-    "out_of_quota": Rejected(Failure(Code.QUOTA_EXCEEDED, NO_QUOTA, 429)),
-    "no_balance": Rejected(Failure(Code.QUOTA_EXCEEDED, NO_BALANCE, 402)),
-    "no_user_quota_as_403": Rejected(Failure(Code.QUOTA_EXCEEDED, "预扣费额度失败", 403)),
-    "forbidden": Rejected(Failure(Code.FORBIDDEN, COUNTRY, 403)),
-    "rate_limited": Rejected(
-        Failure(Code.RATE_LIMITED, "Rate limit reached for sora-2.", 429, retry_after=11.5)
+    "moderated": Rejected(
+        Failure(Code.CONTENT_POLICY, MODERATED, 400, provider_code="moderation_blocked")
     ),
-    "model_gone": Rejected(Failure(Code.DEPENDENCY_ERROR, GONE, 404)),
-    "no_such_route": Rejected(Failure(Code.DEPENDENCY_ERROR, "Not Found", 404)),
+    "integer_seconds": Rejected(
+        Failure(Code.VALIDATION_ERROR, INTEGER, 400, provider_code="invalid_type")
+    ),
+    "invalid_key": Rejected(
+        Failure(Code.UNAUTHORIZED, BAD_KEY, 401, provider_code="invalid_api_key")
+    ),
+    "out_of_quota": Rejected(
+        Failure(Code.QUOTA_EXCEEDED, NO_QUOTA, 429, provider_code="insufficient_quota")
+    ),
+    "no_balance": Rejected(
+        Failure(Code.QUOTA_EXCEEDED, NO_BALANCE, 402, provider_code="insufficient_balance")
+    ),
+    "no_user_quota_as_403": Rejected(
+        Failure(Code.QUOTA_EXCEEDED, "预扣费额度失败", 403, provider_code="insufficient_user_quota")
+    ),
+    "forbidden": Rejected(
+        Failure(Code.FORBIDDEN, COUNTRY, 403, provider_code="unsupported_country_region_territory")
+    ),
+    "rate_limited": Rejected(
+        Failure(
+            Code.RATE_LIMITED, "Rate limit reached for sora-2.", 429, 11.5, "rate_limit_exceeded"
+        )
+    ),
+    "model_gone": Rejected(
+        Failure(Code.DEPENDENCY_ERROR, GONE, 404, provider_code="model_not_found", gone=True)
+    ),
+    "no_such_route": Rejected(Failure(Code.DEPENDENCY_ERROR, "Not Found", 404, gone=True)),
     "fastapi_validation": Rejected(Failure(Code.VALIDATION_ERROR, SIZE, 422)),
     "too_large_html": Rejected(
         Failure(Code.VALIDATION_ERROR, "The provider refused the request.", 413)
     ),
     "redirected": Rejected(Failure(Code.DEPENDENCY_ERROR, REDIRECTED, 308)),
-    "timed_out_408": Ambiguous(Failure(Code.TIMEOUT, "The request timed out.", 408)),
+    "timed_out_408": Ambiguous(
+        Failure(Code.TIMEOUT, "The request timed out.", 408, provider_code="server_error")
+    ),
     "bad_gateway_html": Ambiguous(Failure(Code.SERVER_ERROR, ITS_OWN_ERROR, 502)),
     "overloaded": Ambiguous(
-        Failure(Code.SERVER_ERROR, "The server is overloaded.", 503, retry_after=30)
+        Failure(Code.SERVER_ERROR, "The server is overloaded.", 503, 30, "server_error")
     ),
 }
 UNREADABLE_SUBMITS = {
@@ -87,24 +111,57 @@ POLLS: dict[str, PollOutcome] = {
     "progress_unknown": Working(None),
     "progress_beyond_the_end": Working(100),
     "completed": Finished(),
-    "failed_moderation": Failed(Failure(Code.CONTENT_POLICY, 'Blocked: "…" shows a real person.')),
-    "failed_server_error": Failed(
-        Failure(Code.SERVER_ERROR, "The server had an error while processing your request.")
+    "failed_moderation": Failed(
+        Failure(
+            Code.CONTENT_POLICY,
+            'Blocked: "…" shows a real person.',
+            provider_code="moderation_blocked",
+        )
     ),
-    "failed_rate_limit": Failed(Failure(Code.RATE_LIMITED, "Too many jobs.")),
-    "failed_unknown_code": Failed(Failure(Code.UNKNOWN_ERROR, "The stars were wrong.")),
+    "failed_server_error": Failed(
+        Failure(
+            Code.SERVER_ERROR,
+            "The server had an error while processing your request.",
+            provider_code="server_error",
+        )
+    ),
+    "failed_rate_limit": Failed(
+        Failure(Code.RATE_LIMITED, "Too many jobs.", provider_code="rate_limit_exceeded")
+    ),
+    "failed_unknown_code": Failed(
+        Failure(Code.UNKNOWN_ERROR, "The stars were wrong.", provider_code="5003")
+    ),
     "failed_without_a_reason": Failed(
         Failure(Code.UNKNOWN_ERROR, "The provider says that the job failed.")
     ),
-    "failed_job_in_an_error_status": Failed(Failure(Code.SERVER_ERROR, "Engine core died.")),
+    "failed_job_in_an_error_status": Failed(
+        Failure(Code.SERVER_ERROR, "Engine core died.", provider_code="internal_error")
+    ),
     "not_found": NoAnswer(
-        Failure(Code.DEPENDENCY_ERROR, "Video with id 'video_69a1f0c2' not found.", 404), gone=True
+        Failure(
+            Code.DEPENDENCY_ERROR,
+            "Video with id 'video_69a1f0c2' not found.",
+            404,
+            provider_code="invalid_request_error",
+        ),
+        gone=True,
     ),
     "gone": NoAnswer(Failure(Code.DEPENDENCY_ERROR, UNKNOWN_ADDRESS, 410), gone=True),
-    "invalid_key": NoAnswer(Failure(Code.UNAUTHORIZED, "Incorrect API key provided.", 401)),
-    "forbidden": NoAnswer(Failure(Code.FORBIDDEN, "You are not allowed to do this.", 403)),
+    "invalid_key": NoAnswer(
+        Failure(
+            Code.UNAUTHORIZED, "Incorrect API key provided.", 401, provider_code="invalid_api_key"
+        )
+    ),
+    "forbidden": NoAnswer(
+        Failure(
+            Code.FORBIDDEN,
+            "You are not allowed to do this.",
+            403,
+            provider_code="invalid_request_error",
+        )
+    ),
     "rate_limited_until_a_date": NoAnswer(
-        Failure(Code.RATE_LIMITED, "Slow down.", 429, retry_after=45)
+        Failure(Code.RATE_LIMITED, "Slow down.", 429, 45, "rate_limit_exceeded")
     ),
     "bad_gateway_html": NoAnswer(Failure(Code.SERVER_ERROR, ITS_OWN_ERROR, 502)),
 }
@@ -245,3 +302,23 @@ def test_no_status_without_a_body_is_an_acceptance() -> None:
     refused = {400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 429}
     assert kinds[Rejected] == moved | refused
     assert kinds[Ambiguous] == {408, *range(500, 600)}
+
+
+# ---- notices -------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+
+def test_a_notice_of_a_video_that_is_signed_names_it() -> None:
+    event = {"id": "evt_1", "object": "event", "type": "video.completed", "data": {"id": "video_1"}}
+    body = json.dumps(event).encode()
+    notice = ADAPTER.read_notice(SECRET, signed(body, NOW), body, NOW)
+    assert notice == Notice("video_1", "msg_1")
+    with pytest.raises(Unverified):
+        ADAPTER.read_notice(SECRET, {}, body, NOW)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"<html>", b'{"data": {"id": 7}}'])
+def test_a_notice_of_no_video_is_refused(body: bytes) -> None:
+    with pytest.raises(Unverified, match="names no video"):
+        ADAPTER.read_notice(SECRET, signed(body, NOW), body, NOW)

@@ -45,7 +45,10 @@ def test_the_preview_needs_nothing() -> None:
             {"base_url": "api.openai.com"},
             "set OPENAI_BASE_URL to an address that begins with http(s)://",
         ),
-        ({"dialect": "esperanto"}, "set OPENAI_DIALECT to one of: openai"),
+        (
+            {"dialect": "esperanto"},
+            "set OPENAI_DIALECT to one of: azure, litellm, newapi, openai, sglang, vllm_omni",
+        ),
     ],
 )
 def test_what_is_missing_is_told_by_its_variable(

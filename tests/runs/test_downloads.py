@@ -62,7 +62,7 @@ def test_a_file_that_a_crash_left_in_place_is_taken_for_what_it_is(
     assert task.video is not None
     path = outputs.absolute(task.video.path)
     # As if the row had not been written: the file is there, the task still downloads.
-    Task.objects.filter(pk=task.pk).update(video=None)
+    task.video.delete()
     Attempt.objects.update(phase=Phase.DOWNLOADING)
     Task.objects.filter(pk=task.pk).update(
         status=Status.DOWNLOAD_FAILED, error_code="download_failed"

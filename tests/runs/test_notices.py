@@ -206,10 +206,11 @@ def test_a_notice_that_comes_before_the_answer_waits_for_it(
     machine.turn()
     attempt = Attempt.objects.get()
     job, due = attempt.provider_job_id or "", polled_next(attempt)
-    Attempt.objects.update(phase=Phase.SENDING, provider_job_id=None)
+    Attempt.objects.update(phase=Phase.SENDING, provider_job_id=None, accepted_at=None)
     assert tell(client, attempt, job) == 200
     assert notices.turn(machine.now) == 0
-    Attempt.objects.update(phase=Phase.ACCEPTED, provider_job_id=job)
+    accepted = {"provider_job_id": job, "accepted_at": attempt.accepted_at}
+    Attempt.objects.update(phase=Phase.ACCEPTED, **accepted)
     assert due > machine.now
     assert notices.turn(machine.now) == 1
     assert polled_next(attempt) == machine.now

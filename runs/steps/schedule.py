@@ -1,0 +1,148 @@
+"""When to ask for a job again: rarely before the time that jobs like it have taken, closely around that time.
+
+What they have taken is read from our own finished attempts.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+
+from providers.models import ProviderModel
+from runs.models import Attempt
+
+LATEST = 50
+# With fewer jobs than this nothing is known.
+FEWEST = 5
+_KEEP_SECONDS = 60.0
+_KEEP_NOTHING_SECONDS = 5.0
+# Before the expected time a job is asked for this much more rarely than its interval says.
+_RAREST = 3.0
+_CLOSEST_SECONDS = 0.5
+_JITTER = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Seconds from acceptance to the finished job: half of the jobs took less than `median`, and half of them
+    were nearer to it than `spread`."""
+
+    median: float
+    spread: float
+
+
+def learn(seconds: Sequence[float]) -> Learned | None:
+    if len(seconds) < FEWEST:
+        return None
+    median = statistics.median(seconds)
+    return Learned(median, statistics.median(abs(each - median) for each in seconds))
+
+
+def next_poll(elapsed: float, learned: Learned | None, interval: float, minimum: float) -> float:
+    """Seconds to wait, for a job that was accepted `elapsed` seconds ago.
+
+    Never less than `minimum`, never more than three intervals. Without knowledge it is the interval.
+    """
+    if learned is None:
+        return interval
+    # What we know was itself found by asking, so it is a little late: begin early enough to notice.
+    width = max(3 * learned.spread, minimum)
+    begin, end = learned.median - width, learned.median + width
+    if elapsed < begin:
+        return max(minimum, _in_even_steps(begin - elapsed, _RAREST * interval))
+    if elapsed <= end:
+        return min(max(minimum, learned.spread), interval)
+    return interval
+
+
+def _in_even_steps(distance: float, longest: float) -> float:
+    return distance / math.ceil(distance / longest) if longest > 0 else distance
+
+
+def least(interval: float) -> float:
+    """How closely a job may be asked for at most: a quarter of its interval, but not more often than twice a second."""
+    return min(interval, max(interval / 4, _CLOSEST_SECONDS))
+
+
+def scattered(seconds: float, key: UUID, minimum: float) -> float:
+    """Up to a tenth earlier, by the key's own lot: what was accepted together is not due together for ever."""
+    lot = (key.int & 0xFFFF) / 0x10000
+    return max(min(seconds, minimum), seconds * (1 - _JITTER * lot))
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between questions, and to the first one where the model's row says it.
+
+    With an interval of its `own` in that row a model is asked for at just that: nothing learned applies.
+    """
+
+    initial: float | None
+    interval: float
+    own: bool
+
+
+def pace_of(model: ProviderModel | None) -> Pace:
+    initial = model.poll_initial_wait_seconds if model else None
+    interval = model.poll_interval_seconds if model else None
+    if interval is None:
+        return Pace(initial, settings.POLL_INTERVAL_SECONDS, own=False)
+    return Pace(initial, interval, own=True)
+
+
+Kind = tuple[str, str, int]  # provider, its model, length of the clip
+
+
+class Habits:
+    """What is known of each kind of job, read once a minute. One for all lanes of a process."""
+
+    def __init__(self) -> None:
+        self._known: dict[Kind, tuple[datetime, Learned | None]] = {}
+
+    def of(self, attempt: Attempt, now: datetime) -> Learned | None:
+        kind = (attempt.provider_id, attempt.provider_model_id, attempt.seconds)
+        read_at, learned = self._known.get(kind, (None, None))
+        keep = timedelta(seconds=_KEEP_SECONDS if learned else _KEEP_NOTHING_SECONDS)
+        if read_at is None or abs(now - read_at) > keep:
+            learned = learn(_latest(kind))
+            self._known[kind] = now, learned
+        return learned
+
+    def first_wait(self, attempt: Attempt, model: ProviderModel | None, now: datetime) -> float:
+        """Seconds from acceptance to the first question."""
+        pace = pace_of(model)
+        if pace.initial is None:
+            initial: float = settings.POLL_INITIAL_WAIT_SECONDS
+            learned = None if pace.own else self.of(attempt, now)
+            return initial if learned is None else _scheduled(attempt, 0.0, learned, pace)
+        return pace.initial
+
+    def wait(self, attempt: Attempt, pace: Pace, now: datetime) -> float:
+        """Seconds until the attempt's job is asked for again."""
+        if pace.own:
+            return pace.interval
+        elapsed = (now - attempt.accepted_at).total_seconds() if attempt.accepted_at else 0.0
+        return _scheduled(attempt, elapsed, self.of(attempt, now), pace)
+
+
+def _scheduled(attempt: Attempt, elapsed: float, learned: Learned | None, pace: Pace) -> float:
+    minimum = least(pace.interval)
+    return scattered(next_poll(elapsed, learned, pace.interval, minimum), attempt.pk, minimum)
+
+
+def _latest(kind: Kind) -> list[float]:
+    provider_id, model, length = kind
+    found = Attempt.objects.filter(
+        provider_id=provider_id,
+        provider_model_id=model,
+        seconds=length,
+        finished_at__isnull=False,
+        accepted_at__isnull=False,
+        error_code="",
+    )
+    newest = found.order_by("-finished_at").values_list("accepted_at", "finished_at")[:LATEST]
+    return [(end - start).total_seconds() for start, end in newest if start and end]
