@@ -117,13 +117,14 @@ def _number(value: str | None) -> float | None:
 
 def _until(value: str, date: str | None) -> float | None:
     """An HTTP date is in the provider's time, so its own clock tells how far away it is."""
-    then = _time(value)
+    then = http_date(value)
     if then is None:
         return None
-    return _bounded((then - (_time(date) or datetime.now(UTC))).total_seconds())
+    return _bounded((then - (http_date(date) or datetime.now(UTC))).total_seconds())
 
 
-def _time(value: str | None) -> datetime | None:
+def http_date(value: str | None) -> datetime | None:
+    """A moment as HTTP headers write it; None when it is not one."""
     try:
         time = parsedate_to_datetime(value or "")
     except (ValueError, TypeError):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 seed = import_module("providers.migrations.0002_seed")
 recovery = import_module("providers.migrations.0006_recovery_of_the_seeded")
-aihubmix = import_module("providers.migrations.0019_seed_aihubmix")
+aihubmix = import_module("providers.migrations.0014_seed_aihubmix")
 CONTRACT = [row[0] for row in seed.PROVIDERS]
 CONTRACTS_MODELS = ProviderModel.objects.filter(
     provider__in=CONTRACT, name__in=[row[1] for row in seed.PROVIDER_MODELS]
