@@ -3,13 +3,11 @@
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
-BENCH_VENV := .venv-bench
 RUN := $(VENV)/bin/python
 INSTALL := $(VENV)/bin/pip install -qq --disable-pip-version-check --no-compile --require-hashes
 
 # Named after what they hold: changed requirements are installed anew, unchanged ones cost nothing.
 RUNTIME := $(VENV)/.runtime-$(shell cksum requirements.txt | tr -s ' ' '-')
-BENCHMARKS := $(BENCH_VENV)/.installed-$(shell cksum benchmarks/requirements.txt | cut -d ' ' -f 1,2 | tr ' ' '-')
 DEVELOPMENT := $(VENV)/.development-$(shell cat requirements.txt requirements-dev.txt | cksum | tr -s ' ' '-')
 
 .DEFAULT_GOAL := help
@@ -41,7 +39,7 @@ fmt: $(DEVELOPMENT) ## format the code and fix what can be fixed
 	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
 
-bench: $(DEVELOPMENT) $(BENCHMARKS) ## measure, beside others that do the same
+bench: $(DEVELOPMENT) $(VENV)/.benchmarks ## measure, beside others that do the same
 	$(RUN) -m benchmarks $(ARGS)
 	$(RUN) -m benchmarks.engine
 	$(RUN) -m benchmarks.in_flight
@@ -55,6 +53,12 @@ lock: $(DEVELOPMENT) ## lock the dependencies of pyproject.toml anew
 	$(LOCK) benchmarks/requirements.in --output-file benchmarks/requirements.txt
 	$(LOCK) witness/vendors.in --output-file witness/vendors.txt
 	$(LOCK) witness/litellm.in --output-file witness/litellm.txt
+
+# Peers and plots too have an environment of their own.
+$(VENV)/.benchmarks: benchmarks/requirements.txt $(DEVELOPMENT)
+	$(PYTHON) -m venv $(VENV)/benchmarks
+	VIRTUAL_ENV=$(VENV)/benchmarks $(VENV)/bin/uv pip install --quiet --require-hashes --requirements $<
+	touch $@
 
 # An environment of its own for each kind of witness: theirs are not our dependencies.
 $(VENV)/.witness-%: witness/%.txt $(DEVELOPMENT)
@@ -108,12 +112,6 @@ $(DEVELOPMENT): | $(VENV)/bin/pip
 	@echo "Installing the requirements and the development tools into $(VENV) (a minute or two)…"
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@ $(RUNTIME)
-
-$(BENCHMARKS): benchmarks/requirements.txt
-	@echo "Installing what only the benchmarks need into $(BENCH_VENV)…"
-	@$(PYTHON) -m venv $(BENCH_VENV)
-	@$(BENCH_VENV)/bin/pip install -qq --disable-pip-version-check --require-hashes -r $<
-	@touch $@
 
 $(VENV)/bin/pip:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

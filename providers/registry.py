@@ -26,8 +26,8 @@ LOCAL = "preview"
 # By dialect; a provider speaks the one of its own name unless its settings name another.
 _ADAPTERS: Mapping[str, Adapter] = {
     LOCAL: Preview(),
-    "fal": FalQueue(),
     "sora_hk": SoraHK(),
+    "fal": FalQueue(),
     **openai.DIALECTS,
     "aihubmix": AIHubMix(),
     "openrouter": OpenRouter(),

@@ -8,9 +8,8 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent.parent
 # With the packages that only the benchmarks need; `make bench` makes it.
-BENCH_PYTHON = os.environ.get("BENCH_PYTHON") or str(
-    FOLDER.parent / ".venv-bench" / "bin" / "python"
-)
+_INSTALLED = FOLDER.parent / ".venv" / "benchmarks" / "bin" / "python"
+BENCH_PYTHON = os.environ.get("BENCH_PYTHON") or str(_INSTALLED)
 
 
 def draw(name: str, values: Any) -> None:

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0010_seed_aihubmix")]
+    dependencies = [("providers", "0006_recovery_of_the_seeded")]
 
     operations = [
         migrations.AlterField(

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.utils import timezone
 from PIL import Image
 
 from providers import registry
@@ -79,6 +78,11 @@ class World:
             assert KEY not in repr(list(model._default_manager.values()))
 
 
+@pytest.fixture
+def machine(patient_machine: Machine) -> Machine:
+    return patient_machine
+
+
 @pytest.fixture(params=DIALECTS, ids=str)
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     found: Dialect = request.param
@@ -89,7 +93,6 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 def world(
     dialect: Dialect, catalogue: None, settings: Any, machine: Machine, start: MakeRun
 ) -> Iterator[World]:
-    machine.now = timezone.now()  # a look-up compares with the far end's clock
     clock = Clock()
     with simulator(seconds=0.0, api_key=KEY, clock=clock) as far_end:
         settings.PROVIDERS = {dialect.provider: dialect.account(far_end.origin, KEY)}
@@ -159,9 +162,9 @@ def test_a_start_image_reaches_the_provider(world: World) -> None:
     if inputs is None:
         inputs = registry.adapter(world.dialect.provider).image_inputs
     ways = {"bytes" if how != ImageInput.URL else "address" for how in inputs}
-    pictures = {"bytes": uploaded(), "address": OUTSIDE}
     for way in sorted(ways):
-        run = world.to_end(f"A city at dusk, by {way}", fields={"image_url": pictures[way]})
+        image_url = OUTSIDE if way == "address" else uploaded()
+        run = world.to_end(f"A city at dusk, by {way}", fields={"image_url": image_url})
         assert (run.status, only_task(run).error_msg) == (Status.COMPLETED, "")
     seen = [(post["image_url"], bool(post["image_sha256"])) for post in world.posts()]
     assert seen == [(OUTSIDE, False)] * ("address" in ways) + [(None, True)] * ("bytes" in ways)

@@ -196,6 +196,21 @@ def test_a_cancel_reaches_a_provider_that_takes_one(
     assert phases() == [Phase.CANCELED, Phase.CANCELED]
 
 
+def test_a_job_that_its_provider_forgot_after_a_cancel_is_canceled(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
+    """It answered that the cancel came too late, or nothing clear, and dropped the job all the same."""
+    far_end.configure(cancel=True)
+    Provider.objects.filter(pk="openai").update(can_cancel=True)
+    wish = "[[sim:seconds=3600]] [[sim:cancel=too_late]] [[sim:poll=stuck*2]] [[sim:poll=404]]"
+    run = start(f"a city {wish}")
+    machine.turn()
+    lifecycle.cancel_run(run.pk, now=machine.now)
+    run = machine.run_to_end(run)
+    assert (run.status, phases()) == (Status.CANCELED, [Phase.CANCELED])
+    assert far_end.summary()["posts"] == 1
+
+
 def test_a_wrong_key_makes_everybody_wait_and_nobody_fail(
     start: MakeRun, machine: Machine, far_end: Simulator
 ) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from runs.models import Run
@@ -51,13 +50,17 @@ HOLDS = [
 
 
 @pytest.fixture
+def machine(patient_machine: Machine) -> Machine:
+    return patient_machine
+
+
+@pytest.fixture
 def api() -> APIClient:
     return APIClient()
 
 
 @pytest.fixture
-def far_end(catalogue: None, settings: Any, machine: Machine) -> Iterator[Simulator]:
-    machine.now = timezone.now()
+def far_end(catalogue: None, settings: Any) -> Iterator[Simulator]:
     with simulator(seconds=0.0, api_key=KEY) as running:
         settings.PROVIDERS = {
             dialect.provider: dialect.account(running.origin, KEY)

@@ -67,6 +67,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0006_recovery_of_the_seeded")]
+    dependencies = [("providers", "0018_seed_runway")]
 
     operations = [migrations.RunPython(seed, remove)]
