@@ -274,6 +274,8 @@ LOOK_UP_DELAYS = [
 RESEND_DELAYS = [
     float(seconds) for seconds in env.list("RESEND_DELAYS", default=["5", "15", "60", "300", "900"])
 ]
+# How far back jobs are measured for routing by latency.
+LATENCY_WINDOW_SECONDS = env.float("LATENCY_WINDOW_SECONDS", default=24 * 3600.0)
 BREAKER_SECONDS = env.float("BREAKER_SECONDS", default=30.0)
 DISK_FULL_WAIT_SECONDS = env.float("DISK_FULL_WAIT_SECONDS", default=30.0)
 SENDERS = env.int("SENDERS", default=64)

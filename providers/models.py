@@ -3,16 +3,40 @@
 All of it is data, seeded by a migration and edited in the admin. Keys are not: they come from the environment.
 """
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from providers import capabilities
+from providers.capabilities import RESOLUTIONS as RESOLUTIONS
+
 DURATIONS = (4, 8, 10, 12, 15, 25)
-RESOLUTIONS = ("horizontal", "vertical")
 
 _RANK = [MinValueValidator(1), MaxValueValidator(100)]
+
+
+def check_lengths(value: Any) -> None:
+    _check(capabilities.lengths, value)
+
+
+def check_resolutions(value: Any) -> None:
+    _check(capabilities.resolutions, value)
+
+
+def check_image_inputs(value: Any) -> None:
+    _check(capabilities.image_inputs, value)
+
+
+def _check(read: Callable[[Any], object], value: Any) -> None:
+    try:
+        read(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
 
 
 class Recovery(models.TextChoices):
@@ -87,6 +111,15 @@ class Provider(Holdable, models.Model):
         default=0,
         help_text="Failures in a row that opened the breaker. Above 0, one submit at a time goes through.",
     )
+    balance = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, blank=True, help_text="Empty: not known."
+    )
+    balance_currency = models.CharField(
+        max_length=8, blank=True, db_default="", help_text="Of the balance, such as USD."
+    )
+    balance_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the account last told its balance."
+    )
 
     class Meta:
         ordering = ["priority", "id"]
@@ -128,14 +161,19 @@ class ProviderModel(Holdable, models.Model):
     durations = models.JSONField(
         null=True,
         blank=True,
+        validators=[check_lengths],
         help_text='Seconds it makes: [5, 10] or {"min": 4, "max": 15}; empty: its provider\'s.',
     )
     resolutions = models.JSONField(
-        null=True, blank=True, help_text='["horizontal", "vertical"]; empty: its provider\'s.'
+        null=True,
+        blank=True,
+        validators=[check_resolutions],
+        help_text='["horizontal", "vertical"]; empty: its provider\'s.',
     )
     image_inputs = models.JSONField(
         null=True,
         blank=True,
+        validators=[check_image_inputs],
         help_text='How it takes a start image: of "upload", "inline", "url", the best one first; '
         "[]: it takes none; empty: as its adapter does.",
     )

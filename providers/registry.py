@@ -19,7 +19,7 @@ from providers.adapters.preview import Preview
 from providers.adapters.replicate import Replicate
 from providers.adapters.runway import Runway
 from providers.adapters.sora_hk import SoraHK
-from providers.base import Account, Adapter
+from providers.base import Account, Adapter, ImageInput
 
 LOCAL = "preview"
 
@@ -76,6 +76,12 @@ def account(provider_id: str) -> Account:
 def adapter(provider_id: str) -> Adapter:
     """Raises LookupError for a provider that no adapter speaks with."""
     return _ADAPTERS[account(provider_id).dialect]
+
+
+def image_inputs(provider_id: str) -> tuple[ImageInput, ...]:
+    """How its adapter takes start images; in no way where there is no adapter."""
+    found = _ADAPTERS.get(account(provider_id).dialect)
+    return found.image_inputs if found else ()
 
 
 def is_configured(provider_id: str) -> bool:

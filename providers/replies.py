@@ -61,8 +61,9 @@ class ErrorBody:
 
     @property
     def word(self) -> str:
-        """The provider's own word for it; a number only where it has no other."""
-        return self.kind if self.kind and self.code.isdigit() else self.code or self.kind
+        """The provider's own word for it; a bare HTTP status only where it has no other."""
+        is_status = self.code.isdigit() and 400 <= int(self.code) < 600
+        return self.kind if self.kind and is_status else self.code or self.kind
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:

@@ -1,171 +1,177 @@
-"""Which provider makes a take: pure functions over values, cheap enough for 10,000 takes."""
+"""Which provider makes a take, and in what length: pure functions over values, cheap enough for 10,000 takes."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
+from enum import IntEnum
 from typing import Any, Literal
 
-Strategy = Literal["default", "manual", "failover", "weighted", "cost", "latency", "quota"]
+from providers import capabilities
+from providers.base import ImageInput
+from providers.offers import Candidate, Offer, Shot
+from providers.strategies import Strategy, choose
+
+Conform = Literal["route", "strict", "nearest_longer", "nearest"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A provider's model that the wanted model maps to, and how its provider stands right now."""
+class Heed(IntEnum):
+    """How much of a candidate's state counts, beside what it can make."""
 
-    provider_id: str
-    provider_model_id: str
-    position: int = 0  # among the models of one provider
-    priority: int = 50  # lower first
-    weight: int = 10
-    enabled: bool = True
-    configured: bool = True
-    missing: str = ""  # what a person must do, when it is not configured
-    retired_at: date | None = None
-    dead: bool = False  # retired, and asked at its vendor's own address
-    durations: Sequence[int] = ()
-    resolutions: Sequence[str] = ()
-    image: bool = True
-    needs_image: bool = False
-    pro: str = "never"  # "never", "always", "on_request" or "only"
-    supports_pro: bool = True
-    price_per_second: Decimal | None = None  # US dollars
-    latency_p50: float | None = None  # seconds, measured
-    free_slots: int | None = None  # None: no limit
-    options: Mapping[str, Any] = field(default_factory=dict)  # for its adapter alone
-    held_until: datetime | None = None  # only when that is still to come
-    hold_reason: str = ""
+    NOTHING = 0  # dry runs: neither its key nor its load
+    WHAT_LASTS = 1  # what only a person can change: its key, its retirement
+    EVERYTHING = 2  # and what passes: holds, breakers, limits
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """What is to be made."""
-
-    seconds: int
-    resolution: str
-    is_pro: bool
-    has_image: bool
+class Standing(IntEnum):
+    UNFIT = 0
+    BUSY = 1
+    FITS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Considered:
     """What became of one candidate."""
 
-    provider_id: str
-    provider_model_id: str
-    taken: bool
+    candidate: Candidate
+    seconds: int | None  # what it would be asked for; None where nothing it makes will do
+    standing: Standing
     why: str
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`choice` is None when none is left; with `wait`, one that fits is busy or held."""
 
-    choice: Candidate | None
+    choice: Offer | None
     considered: tuple[Considered, ...]
     strategy: str
+    conform: str
+    requested: int  # seconds
     looked_at: str
     reason: str
     wait: bool
 
+    @property
+    def seconds(self) -> int | None:
+        """What the choice is asked for, and what will be billed."""
+        return self.choice.seconds if self.choice else None
+
+    @property
+    def fitting(self) -> list[Offer]:
+        """Those that the strategy chose from."""
+        return _fitting(self.considered)
+
 
 def route(
-    strategy: str,
+    strategy: Strategy,
     candidates: Sequence[Candidate],
     shot: Shot,
     *,
+    conform: Conform = "route",
     provider_id: str = "",
-    failed: frozenset[tuple[str, str]] = frozenset(),
+    failed: frozenset[str] = frozenset(),
     draw: float = 0.0,
-    ignore_health: bool = False,
+    heed: Heed = Heed.EVERYTHING,
 ) -> Decision:
     """Filter, then let the strategy choose among those that can take the shot right now.
 
-    `provider_id` is for `manual`. `failed` holds (provider id, provider model id) of what failed
-    before for this task. `draw` is in [0, 1) and decides in `weighted`. `ignore_health`, for dry
-    runs, looks at what a provider can do and not at how it stands.
+    `provider_id` is for `manual`. `failed` holds the providers that failed before for this task.
+    `draw` is in [0, 1), for the strategies that draw lots.
     """
     wanted = provider_id if strategy == "manual" else None
-    judged = []
-    for candidate in candidates:
-        why = _misfit(candidate, shot, wanted, failed)
-        judged.append((candidate, *((_UNFIT, why) if why else _health(candidate, ignore_health))))
-    fitting = [candidate for candidate, standing, _ in judged if standing == _FITS]
+    judged = [_judge(each, shot, conform, wanted, failed, heed) for each in candidates]
+    judged = _exact_first(judged, shot)
+    fitting = _fitting(judged)
     if not fitting:
-        return _none(strategy, judged)
-    choice, looked_at, reason = _STRATEGIES[strategy](fitting, draw)
-    considered = tuple(
-        Considered(
-            candidate.provider_id,
-            candidate.provider_model_id,
-            candidate is choice,
-            _words(candidate is choice, standing, why),
-        )
-        for candidate, standing, why in judged
-    )
-    return Decision(choice, considered, strategy, looked_at, reason, wait=False)
+        return _none(strategy, conform, shot, judged)
+    choice, looked_at, reason = choose(strategy, fitting, draw)
+    told = tuple(_told(each, shot, choice.candidate) for each in judged)
+    return Decision(choice, told, strategy, conform, shot.seconds, looked_at, reason, wait=False)
 
 
-def as_json(decision: Decision) -> dict[str, Any]:
-    """What is stored with the task and shown in its metadata."""
-    choice = decision.choice
-    return {
-        "strategy": decision.strategy,
-        "provider_id": choice.provider_id if choice else None,
-        "provider_model_id": choice.provider_model_id if choice else None,
-        "looked_at": decision.looked_at,
-        "reason": decision.reason,
-        "considered": [
-            {
-                "provider_id": each.provider_id,
-                "provider_model_id": each.provider_model_id,
-                "taken": each.taken,
-                "why": each.why,
-            }
-            for each in decision.considered
-        ],
-    }
+def _fitting(judged: Iterable[Considered]) -> list[Offer]:
+    return [
+        Offer(each.candidate, each.seconds)
+        for each in judged
+        if each.standing == Standing.FITS and each.seconds is not None
+    ]
 
 
-# ---- filters -----------------------------------------------------------------------------------
-
-_UNFIT, _BUSY, _FITS = range(3)
-_Judged = list[tuple[Candidate, int, str]]
+# ---- filters -------------------------------------------------------------------------------------
 
 
-def _misfit(
-    candidate: Candidate, shot: Shot, wanted: str | None, failed: frozenset[tuple[str, str]]
-) -> str:
-    """Why it cannot take this shot, whatever its state; empty if it can."""
+def _judge(
+    candidate: Candidate,
+    shot: Shot,
+    conform: str,
+    wanted: str | None,
+    failed: frozenset[str],
+    heed: Heed,
+) -> Considered:
+    seconds = asked(candidate.durations, shot.seconds, conform)
+    why = _misfit(candidate, shot, wanted, failed) or _misfit_of_length(candidate, shot, conform)
+    if why:
+        return Considered(candidate, seconds, Standing.UNFIT, why)
+    ailment = _ailment(candidate)
+    if ailment and heed >= Heed.WHAT_LASTS:
+        return Considered(candidate, seconds, Standing.UNFIT, ailment)
+    if ailment:
+        return Considered(candidate, seconds, Standing.FITS, f"not usable yet: {ailment}")
+    hold = _hold(candidate) if heed >= Heed.EVERYTHING else ""
+    return Considered(candidate, seconds, Standing.BUSY if hold else Standing.FITS, hold)
+
+
+def asked(durations: Sequence[int], seconds: int, conform: str) -> int | None:
+    """What a model is asked for when a shot is to last so long; None if nothing it makes will do."""
+    match conform:
+        case "nearest_longer":
+            return capabilities.next_longer(durations, seconds)
+        case "nearest":
+            return capabilities.nearest(durations, seconds)
+    return seconds if seconds in durations else None
+
+
+def _misfit(candidate: Candidate, shot: Shot, wanted: str | None, failed: frozenset[str]) -> str:
+    """Why it cannot take this shot, whatever its state and the shot's length; empty if it can."""
     if wanted is not None and candidate.provider_id != wanted:
         return "another provider was asked for"
     if not candidate.enabled:
         return "is switched off"
-    if shot.seconds not in candidate.durations:
-        lengths = ", ".join(map(str, candidate.durations)) or "no"
-        return f"makes {lengths} s, not {shot.seconds} s"
+    if candidate.provider_id in failed:
+        return "failed before for this task"
     if shot.resolution not in candidate.resolutions:
         return f"does not make {shot.resolution} video"
-    if shot.has_image and not candidate.image:
-        return "takes no start image"
-    if candidate.needs_image and not shot.has_image:
-        return "needs a start image"
     if shot.is_pro and (candidate.pro == "never" or not candidate.supports_pro):
         return "takes no pro segments"
     if candidate.pro == "only" and not shot.is_pro:
         return "is for pro segments alone"
-    if failed and (candidate.provider_id, candidate.provider_model_id) in failed:
-        return "failed before for this task"
+    longest = candidate.max_prompt_length
+    if longest is not None and shot.prompt_length > longest:
+        return f"takes prompts of {longest} characters, not of {shot.prompt_length}"
+    return _misfit_of_image(candidate, shot)
+
+
+def _misfit_of_image(candidate: Candidate, shot: Shot) -> str:
+    if not shot.has_image:
+        return "needs a start image" if candidate.needs_image else ""
+    if not candidate.image_inputs:
+        return "takes no start image"
+    if not shot.image_has_address and set(candidate.image_inputs) == {ImageInput.URL}:
+        return "fetches start images itself, and cannot reach this server (set PUBLIC_BASE_URL)"
     return ""
 
 
-def _health(candidate: Candidate, ignored: bool) -> tuple[int, str]:
-    why = _ailment(candidate)
-    if why:
-        return (_FITS, f"not usable yet: {why}") if ignored else (_UNFIT, why)
-    why = "" if ignored else _hold(candidate)
-    return (_BUSY, why) if why else (_FITS, "")
+def _misfit_of_length(candidate: Candidate, shot: Shot, conform: str) -> str:
+    if asked(candidate.durations, shot.seconds, conform) is not None:
+        return ""
+    if not candidate.durations:
+        return "makes no length that is known"
+    lengths = capabilities.in_words(candidate.durations)
+    if conform == "nearest_longer":
+        return f"makes {lengths}, and nothing as long as {shot.seconds} s"
+    return f"makes {lengths}, not {shot.seconds} s"
 
 
 def _ailment(candidate: Candidate) -> str:
@@ -188,118 +194,104 @@ def _hold(candidate: Candidate) -> str:
     return ""
 
 
-def _words(taken: bool, standing: int, why: str) -> str:
-    if standing != _FITS:
-        return why
+def _exact_first(judged: Sequence[Considered], shot: Shot) -> list[Considered]:
+    """Another length is for shots that nothing fits: not for those whose provider is only busy."""
+    exact = [each for each in judged if each.standing and each.seconds == shot.seconds]
+    if not exact:
+        return list(judged)
+    return [
+        replace(each, standing=Standing.UNFIT, why=_beaten(each, exact[0], shot))
+        if each.standing and each.seconds != shot.seconds
+        else each
+        for each in judged
+    ]
+
+
+def _beaten(each: Considered, exact: Considered, shot: Shot) -> str:
+    other = f"{exact.candidate.provider_id} {exact.candidate.provider_model_id}"
+    return f"would make {each.seconds} s; {other} makes {shot.seconds} s"
+
+
+# ---- what is told --------------------------------------------------------------------------------
+
+
+def _told(judged: Considered, shot: Shot, choice: Candidate) -> Considered:
+    if judged.standing != Standing.FITS:
+        return judged
+    taken = judged.candidate is choice
     words = "taken" if taken else "fits"
-    return f"{words}; {why}" if why else words
+    if judged.seconds != shot.seconds:
+        words += f" as {judged.seconds} s"
+    why = f"{words}; {judged.why}" if judged.why else words
+    return replace(judged, why=why, taken=taken)
 
 
-def _none(strategy: str, judged: _Judged) -> Decision:
+def _none(strategy: str, conform: str, shot: Shot, judged: Sequence[Considered]) -> Decision:
     """Nobody right now; if some are only busy, that is worth waiting for."""
-    waiting = [each for each in judged if each[1] == _BUSY]
-    considered = tuple(
-        Considered(candidate.provider_id, candidate.provider_model_id, taken=False, why=why)
-        for candidate, _, why in judged
+    waiting = [each for each in judged if each.standing == Standing.BUSY]
+    reason = _reason(waiting, judged)
+    return Decision(
+        None, tuple(judged), strategy, conform, shot.seconds, "", reason, wait=bool(waiting)
     )
-    return Decision(None, considered, strategy, "", _reason(waiting, judged), bool(waiting))
 
 
-def _reason(waiting: _Judged, judged: _Judged) -> str:
+def _reason(waiting: Sequence[Considered], judged: Sequence[Considered]) -> str:
     if not judged:
         return "No provider is mapped to this model."
     start = "Waiting for a provider" if waiting else "No provider can take this shot"
-    whys = [f"{c.provider_id} {c.provider_model_id}: {why}" for c, _, why in waiting or judged]
+    whys = [
+        f"{each.candidate.provider_id} {each.candidate.provider_model_id}: {each.why}"
+        for each in waiting or judged
+    ]
     return f"{start}. {'; '.join(whys)}."
 
 
-# ---- strategies --------------------------------------------------------------------------------
-
-# What it takes, what it looked at, and why, from at least one candidate and a draw.
-_Strategy = Callable[[list[Candidate], float], tuple[Candidate, str, str]]
-
-
-def _rank(candidate: Candidate) -> tuple[int, str, int, str]:
-    return (
-        candidate.priority,
-        candidate.provider_id,
-        candidate.position,
-        candidate.provider_model_id,
-    )
-
-
-def _by_priority(fitting: list[Candidate], draw: float) -> tuple[Candidate, str, str]:
-    looked_at = _listed("priority", fitting, lambda c: str(c.priority))
-    return min(fitting, key=_rank), looked_at, "first by priority"
+def as_json(decision: Decision, at: datetime) -> dict[str, Any]:
+    """What is stored with the task and its attempt, and shown to whoever asks why."""
+    choice = decision.choice.candidate if decision.choice else None
+    return {
+        "strategy": decision.strategy,
+        "conform": decision.conform,
+        "decided_at": _time(at),
+        "requested_seconds": decision.requested,
+        "asked_seconds": decision.seconds,
+        "provider_id": choice.provider_id if choice else None,
+        "provider_model_id": choice.provider_model_id if choice else None,
+        "looked_at": decision.looked_at,
+        "reason": decision.reason,
+        "waits": decision.wait,
+        "candidates": [_candidate(each) for each in decision.considered],
+    }
 
 
-def _manual(fitting: list[Candidate], draw: float) -> tuple[Candidate, str, str]:
-    choice = min(fitting, key=_rank)
-    return choice, f"the chosen provider: {choice.provider_id}", "asked for"
+def _candidate(considered: Considered) -> dict[str, Any]:
+    """With the values that were looked at; null where one is not known, or was not measured for it."""
+    candidate, seconds = considered.candidate, considered.seconds
+    price = Offer(candidate, seconds).price if seconds is not None else None
+    return {
+        "provider_id": candidate.provider_id,
+        "provider_model_id": candidate.provider_model_id,
+        "taken": considered.taken,
+        "why": considered.why,
+        "asked_seconds": seconds,
+        "priority": candidate.priority,
+        "weight": candidate.weight,
+        "price_per_second": _number(candidate.price_per_second),
+        "price": _number(price),
+        "latency_p50": candidate.latency_p50,
+        "latency_p95": candidate.latency_p95,
+        "free_slots": candidate.free_slots,
+        "free_share": candidate.free_share,
+        "left_this_minute": candidate.left_this_minute,
+        "balance": _number(candidate.balance),
+        "balance_currency": candidate.balance_currency or None,
+        "held_until": _time(candidate.held_until),
+    }
 
 
-def _weighted(fitting: list[Candidate], draw: float) -> tuple[Candidate, str, str]:
-    """A weight belongs to a provider: two models of it do not make it twice as likely."""
-    firsts: dict[str, Candidate] = {}
-    for candidate in sorted(fitting, key=_rank):
-        firsts.setdefault(candidate.provider_id, candidate)
-    drawn = list(firsts.values())
-    point = int(draw * sum(candidate.weight for candidate in drawn))
-    looked_at = _listed("weight", drawn, lambda c: str(c.weight)) + f"; drew {draw:.4f}"
-    for candidate in drawn[:-1]:
-        if point < candidate.weight:
-            return candidate, looked_at, "drawn by weight"
-        point -= candidate.weight
-    return drawn[-1], looked_at, "drawn by weight"
+def _number(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)
 
 
-def _cheapest(fitting: list[Candidate], draw: float) -> tuple[Candidate, str, str]:
-    """Every candidate would make the same length, so the price of a second decides."""
-    choice = min(fitting, key=lambda c: (_or_infinity(c.price_per_second), _rank(c)))
-    looked_at = _listed("price per second", fitting, lambda c: _money(c.price_per_second))
-    return choice, looked_at, "lowest known price"
-
-
-def _fastest(fitting: list[Candidate], draw: float) -> tuple[Candidate, str, str]:
-    choice = min(fitting, key=lambda c: (_or_infinity(c.latency_p50), _rank(c)))
-    looked_at = _listed("median seconds", fitting, lambda c: _measured(c.latency_p50))
-    return choice, looked_at, "lowest measured median"
-
-
-def _freest(fitting: list[Candidate], draw: float) -> tuple[Candidate, str, str]:
-    choice = min(fitting, key=lambda c: (-_or_infinity(c.free_slots), _rank(c)))
-    looked_at = _listed("free slots", fitting, lambda c: _slots(c.free_slots))
-    return choice, looked_at, "most free slots"
-
-
-_STRATEGIES: dict[str, _Strategy] = {
-    "default": _by_priority,
-    # The same choice: the two differ by what follows a failure.
-    "failover": _by_priority,
-    "manual": _manual,
-    "weighted": _weighted,
-    "cost": _cheapest,
-    "latency": _fastest,
-    "quota": _freest,
-}
-
-
-def _listed(what: str, fitting: list[Candidate], value: Callable[[Candidate], str]) -> str:
-    values = dict.fromkeys([f"{c.provider_id} {value(c)}" for c in fitting])
-    return f"{what}: {', '.join(values)}"
-
-
-def _or_infinity(value: Decimal | float | None) -> Decimal | float:
-    return math.inf if value is None else value
-
-
-def _money(price: Decimal | None) -> str:
-    return "unknown" if price is None else f"{price.normalize():f}"
-
-
-def _measured(seconds: float | None) -> str:
-    return "not measured" if seconds is None else f"{seconds:.0f}"
-
-
-def _slots(free: int | None) -> str:
-    return "no limit" if free is None else str(free)
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None

@@ -16,6 +16,10 @@ class RunBody(Body):
         "default", "manual", "failover", "weighted", "cost", "latency", "quota"
     ] = "default"
     provider_id: Annotated[str | None, Field(max_length=64)] = None
+    conform: Annotated[
+        Literal["route", "strict", "nearest_longer", "nearest"],
+        Field(description="What becomes of a shot whose exact length no model makes."),
+    ] = "route"
     gen_count: Annotated[int, Field(ge=1, le=10)] = 1
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 3
     range: str = "all"

@@ -1,98 +1,138 @@
 """What routing chooses from: the catalogue's rows and the present load, as the pure values of `providers.routing`."""
 
-import statistics
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
 
-from providers import registry
+from django.conf import settings
+
+from providers import capabilities, registry
+from providers.base import ImageInput
 from providers.models import ProviderModel, Route
-from providers.routing import Candidate
+from providers.offers import Candidate
 from runs.models import Attempt, Phase
 
 _MEASURED_JOBS = 200
+Item = TypeVar("Item")
+Key = str | tuple[str, str]
 
 
 @dataclass(slots=True)
 class Load:
-    """What accounts carry: unfinished jobs and submits of the last minute by provider; submits on the wire
-    by provider and by (provider, model)."""
+    """What accounts and their models carry: unfinished jobs, submits of the last minute, submits on the wire.
 
-    in_flight: dict[str, int] = field(default_factory=dict)
-    last_minute: dict[str, int] = field(default_factory=dict)
-    sending: dict[str | tuple[str, str], int] = field(default_factory=dict)
+    By provider id, and by (provider id, its model).
+    """
+
+    in_flight: dict[Key, int] = field(default_factory=dict)
+    last_minute: dict[Key, int] = field(default_factory=dict)
+    sending: dict[Key, int] = field(default_factory=dict)
 
     def add(self, provider_id: str, model: str) -> None:
         """One more submit."""
-        self.in_flight[provider_id] = self.in_flight.get(provider_id, 0) + 1
-        self.last_minute[provider_id] = self.last_minute.get(provider_id, 0) + 1
-        for key in (provider_id, (provider_id, model)):
-            self.sending[key] = self.sending.get(key, 0) + 1
+        for counts in (self.in_flight, self.last_minute, self.sending):
+            count(counts, provider_id, model, 1)
+
+
+def count(counts: dict[Key, int], provider_id: str, model: str, number: int) -> None:
+    for key in (provider_id, (provider_id, model)):
+        counts[key] = counts.get(key, 0) + number
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A route, and what can be said of it before anybody's load is looked at."""
+
+    model: ProviderModel
+    idle: Candidate
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """The rows of one pass: every model's routes, with what can be said of each before a task is looked at."""
 
-    routes: Mapping[str, tuple[Route, ...]]
-    latencies: Mapping[tuple[str, str], float]
+    routes: Mapping[str, tuple[_Known, ...]]
 
-    def candidates(self, model_id: str, *, now: datetime, load: Load) -> list[Candidate]:
-        routes = self.routes.get(model_id, ())
-        return [
-            self._candidate(route.provider_model, now, load, route.position) for route in routes
-        ]
+    def candidates(self, model_id: str, *, load: Load) -> list[Candidate]:
+        return [_loaded(known, load) for known in self.routes.get(model_id, ())]
 
     def limited_by_the_minute(self) -> set[str]:
-        """The providers that take only so many submits a minute."""
-        models = [route.provider_model for routes in self.routes.values() for route in routes]
-        return {model.provider_id for model in models if model.provider.max_per_minute is not None}
+        """The providers of whom submits are counted."""
+        models = [known.model for routes in self.routes.values() for known in routes]
+        return {
+            model.provider_id
+            for model in models
+            if model.max_per_minute is not None or model.provider.max_per_minute is not None
+        }
 
-    def _candidate(
-        self, model: ProviderModel, now: datetime, load: Load, position: int
-    ) -> Candidate:
-        provider = model.provider
-        holds = [
-            moment for moment in (provider.not_before, model.not_before) if moment and moment > now
-        ]
-        free_slots, why = _free_slots(model, load)
-        reason = (provider.hold_reason or model.hold_reason) if holds else why
-        return Candidate(
-            provider_id=provider.pk,
-            provider_model_id=model.name,
-            position=position,
-            priority=provider.priority,
-            weight=provider.weight,
-            enabled=provider.enabled,
-            configured=registry.is_configured(provider.pk),
-            missing=registry.missing(provider.pk),
-            retired_at=model.retired_at,
-            dead=_is_dead(model, now.date()),
-            durations=provider.supported_durations,
-            resolutions=provider.supported_resolutions,
-            image=provider.supports_image_to_video and model.image_inputs != [],
-            needs_image=model.needs_image,
-            pro=model.pro,
-            supports_pro=provider.supports_pro,
-            price_per_second=model.price_per_second,
-            latency_p50=self.latencies.get((provider.pk, model.name)),
-            free_slots=free_slots,
-            options=_options(model),
-            held_until=max(holds) if holds else None,
-            hold_reason=reason,
-        )
+    def shortest_prompt(self, model_id: str) -> int | None:
+        """The length that every candidate takes; None where there is no limit."""
+        limits = [known.idle.max_prompt_length for known in self.routes.get(model_id, ())]
+        return min((limit for limit in limits if limit is not None), default=None)
 
 
-def catalogue(models: Collection[str], *, with_latency: bool) -> Catalogue:
+def catalogue(models: Collection[str], *, now: datetime, with_latency: bool) -> Catalogue:
     """The routes of these models. Read once per pass: one query, and one a route when somebody routes by latency."""
-    routes: dict[str, list[Route]] = {}
     rows = Route.objects.select_related("provider_model__provider").order_by("position", "pk")
-    rows = rows.filter(model__in=models)
-    for route in rows:
-        routes.setdefault(route.model_id, []).append(route)
-    measured = _latencies(route.provider_model for route in rows) if with_latency else {}
-    return Catalogue({model: tuple(found) for model, found in routes.items()}, measured)
+    routes: dict[str, list[_Known]] = {}
+    for route in rows.filter(model__in=models):
+        model = route.provider_model
+        half, most = _latency(model, now) if with_latency else (None, None)
+        idle = replace(_idle(model, now, route.position), latency_p50=half, latency_p95=most)
+        routes.setdefault(route.model_id, []).append(_Known(model, idle))
+    return Catalogue({model: tuple(found) for model, found in routes.items()})
+
+
+def _idle(model: ProviderModel, now: datetime, position: int) -> Candidate:
+    """The candidate as if nobody used its account. A model's own limits go before its provider's."""
+    provider = model.provider
+    holds = [until for until in (provider.held_until(now), model.held_until(now)) if until]
+    return Candidate(
+        provider_id=provider.pk,
+        provider_model_id=model.name,
+        position=position,
+        priority=provider.priority,
+        weight=provider.weight,
+        enabled=provider.enabled,
+        configured=registry.is_configured(provider.pk),
+        missing=registry.missing(provider.pk),
+        retired_at=model.retired_at,
+        dead=_is_dead(model, now.date()),
+        durations=_read(capabilities.lengths, model.durations or provider.supported_durations),
+        resolutions=_read(
+            capabilities.resolutions, model.resolutions or provider.supported_resolutions
+        ),
+        image_inputs=_image_inputs(model),
+        needs_image=model.needs_image,
+        max_prompt_length=model.max_prompt_length,
+        pro=model.pro,
+        supports_pro=provider.supports_pro,
+        price_per_second=model.price_per_second,
+        balance=provider.balance,
+        balance_currency=provider.balance_currency,
+        options=_options(model),
+        held_until=max(holds) if holds else None,
+        hold_reason=(provider.hold_reason or model.hold_reason) if holds else "",
+    )
+
+
+def _read(read: Callable[[Any], Sequence[Item]], value: Any) -> Sequence[Item]:
+    """Nothing where the catalogue says nothing sensible: one bad row holds up no other."""
+    try:
+        return read(value)
+    except ValueError:
+        return ()
+
+
+def _image_inputs(model: ProviderModel) -> Sequence[ImageInput]:
+    """The model's own, or else its adapter's; none where the provider's are switched off."""
+    if not model.provider.supports_image_to_video:
+        return ()
+    if model.image_inputs is not None:
+        return _read(capabilities.image_inputs, model.image_inputs)
+    return registry.image_inputs(model.provider_id)
 
 
 def _options(model: ProviderModel) -> dict[str, Any]:
@@ -107,52 +147,75 @@ def _is_dead(model: ProviderModel, today: date) -> bool:
     return gone and registry.is_vendor_base_url(model.provider_id)
 
 
-def _free_slots(model: ProviderModel, load: Load) -> tuple[int | None, str]:
-    """How many submits the account takes now (None: no limit), and what limits it most."""
-    provider = model.provider
-    limits = []
-    if provider.max_in_flight is not None:
-        used = load.in_flight.get(provider.pk, 0)
-        words = f"{provider.pk} has its {provider.max_in_flight} jobs in flight (max_in_flight)"
-        limits.append((provider.max_in_flight - used, words))
-    if provider.max_per_minute is not None:
-        used = load.last_minute.get(provider.pk, 0)
-        words = f"{provider.pk} takes {provider.max_per_minute} submits a minute (max_per_minute)"
-        limits.append((provider.max_per_minute - used, words))
-    # After a failure one submit at a time goes through, until one is accepted.
-    if provider.trips:
-        limits.append((1 - load.sending.get(provider.pk, 0), f"{provider.pk} is being tried again"))
-    if model.trips:
-        key = (provider.pk, model.name)
-        limits.append((1 - load.sending.get(key, 0), f"{model.name} is being tried again"))
-    if not limits:
-        return None, ""
-    free, words = min(limits)
-    return max(0, free), words
-
-
-def _latencies(models: Iterable[ProviderModel]) -> dict[tuple[str, str], float]:
-    """Median seconds from acceptance to the finished job, over each model's latest jobs."""
-    return {
-        (model.provider_id, model.name): seconds
-        for model in models
-        if (seconds := _latency(model.provider_id, model.name)) is not None
-    }
-
-
-def _latency(provider_id: str, name: str) -> float | None:
-    times = (
-        Attempt.objects.filter(provider_id=provider_id, provider_model_id=name, phase=Phase.DONE)
-        .exclude(accepted_at=None)
-        .order_by("-finished_at")
-        .values_list("accepted_at", "finished_at")[:_MEASURED_JOBS]
-    )
-    seconds = [
-        (finished - accepted).total_seconds()
-        for accepted, finished in times
-        if finished and accepted
+def _loaded(known: _Known, load: Load) -> Candidate:
+    """The candidate with what its account and its model can still take."""
+    model, provider = known.model, known.model.provider
+    account, its_model = provider.pk, (provider.pk, model.name)
+    minute = [
+        _left(account, provider.max_per_minute, load.last_minute, _PER_MINUTE),
+        _left(its_model, model.max_per_minute, load.last_minute, _PER_MINUTE),
     ]
-    return statistics.median(seconds) if seconds else None
+    limits = [
+        _left(account, provider.max_in_flight, load.in_flight, _IN_FLIGHT),
+        _left(its_model, model.max_in_flight, load.in_flight, _IN_FLIGHT),
+        *minute,
+        # After a failure one submit at a time goes through, until one is accepted.
+        _left(account, 1 if provider.trips else None, load.sending, _TRIED_AGAIN),
+        _left(its_model, 1 if model.trips else None, load.sending, _TRIED_AGAIN),
+    ]
+    told = [limit for limit in limits if limit]
+    if not told:
+        return known.idle
+    tightest = min(told, key=lambda limit: limit.free)
+    return replace(
+        known.idle,
+        free_slots=tightest.free,
+        free_share=round(min(limit.free / limit.most for limit in told), 4),
+        left_this_minute=min((limit.free for limit in minute if limit), default=None),
+        hold_reason=known.idle.hold_reason or tightest.words,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    free: int
+    most: int
+    words: str
+
+
+_IN_FLIGHT = "{} has its {} jobs in flight (max_in_flight)"
+_PER_MINUTE = "{} takes {} submits a minute (max_per_minute)"
+_TRIED_AGAIN = "{} is being tried again"
+
+
+def _left(key: Key, most: int | None, used: Mapping[Key, int], words: str) -> _Limit | None:
+    if most is None:
+        return None
+    name = key if isinstance(key, str) else " ".join(key)
+    # A limit of nothing is taken up by nothing.
+    free = max(0, most - used.get(key, 0))
+    return _Limit(free, max(most, 1), words.format(name, most))
+
+
+def _latency(model: ProviderModel, now: datetime) -> tuple[float | None, float | None]:
+    """Median and 95th percentile of the seconds from acceptance to the finished job, over the latest jobs."""
+    since = now - timedelta(seconds=settings.LATENCY_WINDOW_SECONDS)
+    finished = Attempt.objects.filter(
+        provider_id=model.provider_id,
+        provider_model_id=model.name,
+        phase=Phase.DONE,
+        accepted_at__isnull=False,
+        asked=0,  # a job whose answer was lost was accepted before we knew
+        finished_at__gt=since,
+    ).order_by("-finished_at")
+    times = finished.values_list("accepted_at", "finished_at")[:_MEASURED_JOBS]
+    seconds = sorted((end - start).total_seconds() for start, end in times if start and end)
+    return _quantile(seconds, 0.5), _quantile(seconds, 0.95)
+
+
+def _quantile(rising: Sequence[float], share: float) -> float | None:
+    """By nearest rank: a time that was measured, and not one between two."""
+    return rising[math.ceil(share * len(rising)) - 1] if rising else None
 
 
 def why_busy(candidate: Candidate) -> str:

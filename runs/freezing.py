@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from cineflow.core import ids
 from runs import outputs
-from runs.models import Run, Task
+from runs.models import Conform, Run, Task
 from runs.prompt import full_prompt
 from storyboards import uploads
 from storyboards.models import Segment
@@ -57,6 +57,9 @@ class Frozen:
             run.provider_id if run.routing_strategy == "manual" else None,
             take,
         ]
+        # A take of another length is no take of the exact one; what was made before there was a choice stays.
+        if run.conform in (Conform.NEAREST_LONGER, Conform.NEAREST):
+            facts.append(run.conform)
         return hashlib.sha256(_as_json(facts).encode()).hexdigest()
 
 

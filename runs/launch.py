@@ -15,8 +15,8 @@ from cineflow.core.bulk import insert
 from cineflow.core.errors import Conflict, Invalid, NotFound, Problem, problem
 from cineflow.core.faults import fault
 from providers.models import Provider, VideoModel
-from runs import lifecycle, outputs
-from runs.freezing import Facts, facts_of, freeze, thawed
+from runs import conform, lifecycle, outputs
+from runs.freezing import Facts, Frozen, facts_of, freeze, thawed
 from runs.models import ACTIVE, Attempt, Event, Phase, Run, Status, Step, Task
 from storyboards.models import Storyboard
 
@@ -32,6 +32,7 @@ class RunConfig:
     model_id: str
     routing_strategy: str = "default"
     provider_id: str | None = None
+    conform: str = "route"
     gen_count: int = 1
     concurrency: int = 3
     range: str = "all"
@@ -44,8 +45,21 @@ class RunConfig:
 # ---- a run -------------------------------------------------------------------------------------
 
 
-@garbage.left_alone()
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A run, and what would become of its shots that do not fit exactly."""
+
+    run: Run
+    plan: conform.Plan
+
+
 def create_run(config: RunConfig, *, now: datetime) -> Run:
+    """For those who do not ask what fits."""
+    return launch_run(config, now=now).run
+
+
+@garbage.left_alone()
+def launch_run(config: RunConfig, *, now: datetime) -> Launched:
     """Snapshot, prompt and fingerprint once per segment, rows in bulk; all of it or nothing."""
     with transaction.atomic():
         # The lock that deleting the storyboard takes too: one of the two sees the other.
@@ -54,14 +68,16 @@ def create_run(config: RunConfig, *, now: datetime) -> Run:
             raise NotFound("There is no such storyboard.")
         segments = _checked(config, storyboard)
         run = _new_run(config, storyboard, now, total=len(segments) * config.gen_count)
+        frozen = [(segment, freeze(segment)) for segment in segments]
+        plan = conform.plan(run, [each for _, each in frozen], now=now)
         run.save(force_insert=True)
-        insert(Task, _TASK_COLUMNS, _task_rows(run, segments))
+        insert(Task, _TASK_COLUMNS, _task_rows(run, frozen))
         created = (run.pk, 1, None, None, now, "created", "", Status.QUEUED, _summary(run))
         insert(Event, lifecycle.EVENT_COLUMNS, [created])
         if not run.force and not run.dry_run:
             _mark_reusable(run)
         fault("launched_before_commit")
-    return run
+    return Launched(run, plan)
 
 
 def _checked(config: RunConfig, storyboard: Storyboard) -> list[Facts]:
@@ -159,6 +175,7 @@ def _new_run(config: RunConfig, storyboard: Storyboard, now: datetime, *, total:
         model_id=config.model_id,
         routing_strategy=config.routing_strategy,
         provider_id=config.provider_id or "",
+        conform=config.conform,
         gen_count=config.gen_count,
         concurrency=config.concurrency,
         range=config.range,
@@ -197,11 +214,10 @@ _TASK_COLUMNS = (
 _NONE_FAILED: list[str] = []  # one object for all rows, which is written as JSON once
 
 
-def _task_rows(run: Run, segments: Sequence[Facts]) -> Iterator[tuple[object, ...]]:
+def _task_rows(run: Run, segments: Sequence[tuple[Facts, Frozen]]) -> Iterator[tuple[object, ...]]:
     step = Step.CHECK if run.dry_run else Step.SUBMIT
     now = run.created_at
-    for segment in segments:
-        frozen = freeze(segment)
+    for segment, frozen in segments:
         for take in range(1, run.gen_count + 1):
             # fmt: off
             yield (

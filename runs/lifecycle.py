@@ -174,7 +174,10 @@ def next_due(step: Step, *, now: datetime) -> datetime | None:
 
 def due_tasks(run: Run, step: Step, *, limit: int, now: datetime) -> list[Task]:
     """Tasks for work that ends in this transaction; the caller holds the run's lock, which stands for a claim."""
-    needed = ("run_id", "segment_index", "take", "snapshot", "status", "fence")
+    needed = (
+        *("run_id", "segment_index", "take", "snapshot", "full_prompt", "status", "fence"),
+        "attempt_count",
+    )
     return list(
         _due(step, now).filter(run=run).order_by("segment_index", "take").only(*needed)[:limit]
     )

@@ -38,6 +38,8 @@ def of_task(task: Task) -> dict[str, Any]:
         "finished_at": _time(task.finished_at),
         "attempts": [_attempt(attempt) for attempt in attempts],
         "file": _file(task.video) if task.video else None,
+        "conform": run.conform,
+        "requested_seconds": task.snapshot["duration_seconds"],
         "cost": _cost(attempts),
         "routing": task.routing,
         **_older_names(task),
@@ -53,7 +55,9 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "provider_model_id": attempt.provider_model_id,
         "provider_job_id": attempt.provider_job_id,
         "prompt": attempt.prompt,
+        "requested_seconds": (attempt.routing or {}).get("requested_seconds", attempt.seconds),
         "seconds": attempt.seconds,
+        "billed_seconds": attempt.seconds if attempt.accepted_at else None,
         "sent_at": _time(attempt.sent_at),
         "accepted_at": _time(attempt.accepted_at),
         "finished_at": _time(attempt.finished_at),
@@ -63,6 +67,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "provider_code": attempt.provider_code or None,
         "possibly_billed": attempt.possibly_billed,
         "cost": _dollars(attempt.cost),
+        "routing": attempt.routing,
     }
 
 
@@ -87,6 +92,7 @@ def _cost(attempts: list[Attempt]) -> dict[str, Any]:
     complete = len(known) == len(accepted)
     return {
         "currency": "USD",
+        "billed_seconds": sum(attempt.seconds for attempt in accepted),
         "estimated": float(sum(known, Decimal(0))) if complete else None,
         "possibly_more": any(attempt.possibly_billed for attempt in attempts),
     }

@@ -70,6 +70,15 @@ OVER = (
 )
 
 
+class Conform(models.TextChoices):
+    """What becomes of a shot whose exact length no model makes."""
+
+    ROUTE = "route", "it fails with no_provider"
+    STRICT = "strict", "the run is refused"
+    NEAREST_LONGER = "nearest_longer", "a model's next longer length is made"
+    NEAREST = "nearest", "a model's nearest length is made; of two the longer one"
+
+
 class Run(models.Model):
     """A storyboard's chosen segments × takes, frozen into tasks."""
 
@@ -83,6 +92,13 @@ class Run(models.Model):
     model_id = models.CharField(max_length=64)
     routing_strategy = models.CharField(max_length=16, default="default")
     provider_id = models.CharField(max_length=64, blank=True, help_text="For the manual strategy.")
+    conform = models.CharField(
+        max_length=16,
+        choices=Conform.choices,
+        default=Conform.ROUTE,
+        db_default=Conform.ROUTE,
+        help_text="What becomes of a shot whose exact length no model makes.",
+    )
     gen_count = models.PositiveSmallIntegerField(default=1)
     concurrency = models.PositiveSmallIntegerField(default=3)
     range = models.TextField(default="all")
@@ -192,7 +208,9 @@ class Task(models.Model):
     provider_id = models.CharField(max_length=64, blank=True)
     provider_model_id = models.CharField(max_length=255, blank=True)
     routing = models.JSONField(
-        null=True, blank=True, help_text="The candidates, and why each was or was not taken."
+        null=True,
+        blank=True,
+        help_text="The newest decision: the candidates, and why each was or was not taken.",
     )
     progress = models.PositiveSmallIntegerField(null=True, blank=True)
     error_code = models.CharField(max_length=32, blank=True)
@@ -292,6 +310,15 @@ class Task(models.Model):
     def public_id(self) -> str:
         return ids.show("task", self.id)
 
+    @property
+    def held_by(self) -> str:
+        """What holds the task itself, or else all queued tasks of its run; empty where nothing does."""
+        if self.status not in ACTIVE:
+            return ""
+        if self.waiting_reason or self.status != Status.QUEUED:
+            return self.waiting_reason
+        return "the run is paused" if self.run.paused_at else self.run.waiting_reason
+
 
 class Attempt(models.Model):
     """One paid submit to one provider. Its id is the token that goes along where a provider takes one."""
@@ -313,7 +340,12 @@ class Attempt(models.Model):
         default=dict, db_default={}, blank=True, help_text="What its acceptance said beside the id."
     )
     prompt = models.TextField()
-    seconds = models.PositiveSmallIntegerField()
+    seconds = models.PositiveSmallIntegerField(
+        help_text="Asked for and billed; the wish stands in the routing."
+    )
+    routing = models.JSONField(
+        null=True, blank=True, help_text="The decision that this attempt came from."
+    )
     options = models.JSONField(
         default=dict,
         db_default={},

@@ -1,17 +1,20 @@
 """How runs and tasks look to clients. Answers only: nothing is written through these."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from cineflow.api.auth import signed
 from cineflow.core import ids
-from runs.models import Attempt, Run, Status, Task
+from runs.models import Attempt, Conform, Phase, Run, Status, Task
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
     id = serializers.CharField(source="public_id")
     status = serializers.ChoiceField(Status.values)
+    conform = serializers.ChoiceField(Conform.values)
     storyboard_id = serializers.SerializerMethodField()
     provider_id = serializers.SerializerMethodField()
     waiting_reason = serializers.SerializerMethodField()
@@ -22,8 +25,8 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         fields = [
             "id", "status", "total_tasks", "completed", "failed", "download_failed", "created_at",
             "storyboard_id", "storyboard_name", "model_id", "dry_run", "queued", "running", "canceled",
-            "started_at", "finished_at", "paused_at", "routing_strategy", "provider_id", "gen_count",
-            "concurrency", "range", "output_mode", "output_path", "force", "waiting_reason",
+            "started_at", "finished_at", "paused_at", "routing_strategy", "provider_id", "conform",
+            "gen_count", "concurrency", "range", "output_mode", "output_path", "force", "waiting_reason",
         ]
         # fmt: on
 
@@ -36,6 +39,41 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     def get_waiting_reason(self, run: Run) -> str | None:
         reason = "the run is paused" if run.paused_at else run.waiting_reason
         return (run.queued and reason) or None
+
+
+class PlanEntrySerializer(serializers.Serializer[Any]):
+    """A shot that does not fit exactly, and what would happen to it."""
+
+    segment_index = serializers.IntegerField()
+    seconds = serializers.IntegerField(help_text="As the storyboard wants it.")
+    outcome = serializers.ChoiceField(
+        ["no_provider", "longer", "shorter", "drawn"],
+        help_text="`drawn`: the weighted strategy will choose among models of different lengths.",
+    )
+    provider_id = serializers.CharField(allow_null=True)
+    provider_model_id = serializers.CharField(allow_null=True)
+    asked_seconds = serializers.IntegerField(
+        allow_null=True, help_text="Asked for and billed; null where that is open."
+    )
+    why = serializers.CharField()
+
+
+class LaunchedSerializer(RunSerializer):
+    """A new run, and what would become of its shots that do not fit exactly: `plan` of the context."""
+
+    conform_plan = serializers.SerializerMethodField(help_text="At most 1,000 shots.")
+    conform_plan_rest = serializers.SerializerMethodField(help_text="How many more there are.")
+
+    class Meta(RunSerializer.Meta):
+        fields = [*RunSerializer.Meta.fields, "conform_plan", "conform_plan_rest"]
+
+    @extend_schema_field(PlanEntrySerializer(many=True))
+    def get_conform_plan(self, run: Run) -> Sequence[Mapping[str, Any]]:
+        entries: Sequence[Mapping[str, Any]] = self.context["plan"].entries
+        return entries
+
+    def get_conform_plan_rest(self, run: Run) -> int:
+        return int(self.context["plan"].rest)
 
 
 class TaskSerializer(serializers.Serializer[Task]):
@@ -89,18 +127,7 @@ class TaskSerializer(serializers.Serializer[Task]):
         return task.provider_model_id or None
 
     def get_waiting_reason(self, task: Task) -> str | None:
-        return (
-            waiting_reason(task) if task.status in (Status.QUEUED, Status.RUNNING) else None
-        ) or None
-
-
-def waiting_reason(task: Task) -> str:
-    """What holds the task itself, or else what holds all queued tasks of its run."""
-    if task.waiting_reason or task.status != Status.QUEUED:
-        return task.waiting_reason
-    if task.run.paused_at:
-        return "the run is paused"
-    return task.run.waiting_reason
+        return task.held_by or None
 
 
 class DecisionSerializer(serializers.Serializer[Attempt]):
@@ -156,5 +183,75 @@ class MetadataSerializer(serializers.Serializer[Any]):
     possibly_billed = serializers.BooleanField()
     attempts = serializers.ListField(child=serializers.DictField())
     file = serializers.DictField(allow_null=True)
+    conform = serializers.ChoiceField(Conform.values)
+    requested_seconds = serializers.IntegerField()
     cost = serializers.DictField()
     routing = serializers.DictField(allow_null=True)
+
+
+class CandidateSerializer(serializers.Serializer[Any]):
+    """A provider's model, the values that were looked at, and what became of it.
+
+    Null is what is not known, or what this decision did not look at.
+    """
+
+    provider_id = serializers.CharField()
+    provider_model_id = serializers.CharField()
+    taken = serializers.BooleanField()
+    why = serializers.CharField()
+    asked_seconds = serializers.IntegerField(allow_null=True)
+    priority = serializers.IntegerField()
+    weight = serializers.IntegerField()
+    price_per_second = serializers.FloatField(allow_null=True, help_text="US dollars.")
+    price = serializers.FloatField(allow_null=True, help_text="Of the whole shot.")
+    latency_p50 = serializers.FloatField(
+        allow_null=True, help_text="Measured seconds from acceptance to the finished job."
+    )
+    latency_p95 = serializers.FloatField(allow_null=True)
+    free_slots = serializers.IntegerField(allow_null=True, help_text="Null: no limit.")
+    free_share = serializers.FloatField(
+        allow_null=True, help_text="Of its tightest limit, 0 to 1; null: no limit."
+    )
+    left_this_minute = serializers.IntegerField(allow_null=True, help_text="Null: no limit.")
+    balance = serializers.FloatField(allow_null=True)
+    balance_currency = serializers.CharField(allow_null=True)
+    held_until = serializers.DateTimeField(allow_null=True)
+
+
+class RouteDecisionSerializer(serializers.Serializer[Any]):
+    """A decision: who was considered, and why who was taken."""
+
+    strategy = serializers.CharField()
+    conform = serializers.ChoiceField(Conform.values)
+    decided_at = serializers.DateTimeField(allow_null=True, help_text="Null: not yet.")
+    requested_seconds = serializers.IntegerField(help_text="As the storyboard wants it.")
+    asked_seconds = serializers.IntegerField(
+        allow_null=True, help_text="Asked for and billed; null when nobody was taken."
+    )
+    provider_id = serializers.CharField(allow_null=True)
+    provider_model_id = serializers.CharField(allow_null=True)
+    looked_at = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(allow_null=True)
+    candidates = CandidateSerializer(many=True)
+
+
+class RoutedAttemptSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    phase = serializers.ChoiceField(Phase.values)
+    error_code = serializers.CharField(allow_null=True)
+    decision = RouteDecisionSerializer(allow_null=True)
+
+
+class RouteSerializer(RouteDecisionSerializer):
+    """The newest decision of a task, what it waits for, and the decision of each of its attempts."""
+
+    task_id = serializers.CharField()
+    run_id = serializers.CharField()
+    segment_index = serializers.IntegerField()
+    take = serializers.IntegerField()
+    status = serializers.ChoiceField(Status.values)
+    waiting_for = serializers.CharField(allow_null=True)
+    waiting_until = serializers.DateTimeField(
+        allow_null=True, help_text="When it is looked at again, where that is known."
+    )
+    attempts = RoutedAttemptSerializer(many=True)

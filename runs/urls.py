@@ -11,6 +11,7 @@ urlpatterns = [
     path("runs/<str:run_id>/tasks", views.RunTasksView.as_view()),
     path("tasks/<str:task_id>", views.TaskView.as_view()),
     path("tasks/<str:task_id>/metadata", views.TaskMetadataView.as_view()),
+    path("tasks/<str:task_id>/route", views.TaskRouteView.as_view()),
     path("tasks/<str:task_id>/download", views.TaskDownloadView.as_view()),
     path("decisions", views.DecisionsView.as_view()),
     path("tasks/<str:task_id>/decision", views.TaskDecisionView.as_view()),

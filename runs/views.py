@@ -20,14 +20,25 @@ from cineflow.api.ranged import file_response
 from cineflow.core import clock, ids
 from cineflow.core.errors import NotFound
 from providers.errors import Code
-from runs import cancel, decisions, launch, lifecycle, metadata, outputs
+from runs import cancel, decisions, launch, lifecycle, metadata, outputs, routes
 from runs.bodies import DecisionBody, EmptyBody, RetryBody, RunBody
-from runs.examples import FAILED_TASK, METADATA, RUN, RUN_REQUEST, TASK
+from runs.examples import (
+    FAILED_TASK,
+    LAUNCHED,
+    METADATA,
+    ROUTE,
+    RUN,
+    RUN_REQUEST,
+    TASK,
+    WAITING_ROUTE,
+)
 from runs.models import Attempt, Run, Status, Task
 from runs.serializers import (
     CancelSerializer,
     DecisionSerializer,
+    LaunchedSerializer,
     MetadataSerializer,
+    RouteSerializer,
     RunSerializer,
     TaskSerializer,
 )
@@ -81,8 +92,8 @@ class RunsView(GenericAPIView[Run]):
     @extend_schema(
         operation_id="create_run",
         request=RunBody,
-        responses={201: RunSerializer},
-        examples=[RUN_REQUEST, RUN],
+        responses={201: LaunchedSerializer},
+        examples=[RUN_REQUEST, LAUNCHED],
     )
     @idempotent
     def post(self, request: Request) -> Response:
@@ -91,10 +102,11 @@ class RunsView(GenericAPIView[Run]):
         if storyboard_id is None:
             raise NotFound("There is no such storyboard.")
         config = launch.RunConfig(**{**body.model_dump(), "storyboard_id": storyboard_id})
-        run = launch.create_run(config, now=clock.now())
+        launched = launch.launch_run(config, now=clock.now())
         hint()
-        location = {"Location": f"/api/v1/runs/{run.public_id}"}
-        return Response(RunSerializer(run).data, status=201, headers=location)
+        location = {"Location": f"/api/v1/runs/{launched.run.public_id}"}
+        answer = LaunchedSerializer(launched.run, context={"plan": launched.plan})
+        return Response(answer.data, status=201, headers=location)
 
 
 class RunView(APIView):
@@ -179,6 +191,15 @@ class TaskMetadataView(APIView):
     )
     def get(self, request: Request, task_id: str) -> Response:
         return Response(metadata.of_task(find_task(task_id, "video")))
+
+
+class TaskRouteView(APIView):
+    @extend_schema(
+        operation_id="get_task_route", responses=RouteSerializer, examples=[ROUTE, WAITING_ROUTE]
+    )
+    def get(self, request: Request, task_id: str) -> Response:
+        """Who was considered for this take, with the values that were looked at, and why who was taken."""
+        return Response(routes.of_task(find_task(task_id, "video")))
 
 
 class TaskDownloadView(APIView):

@@ -45,7 +45,7 @@ def seed(apps, schema_editor):
         return
     ProviderModel = apps.get_model("providers", "ProviderModel")
     ours = ProviderModel.objects.filter(provider_id=PROVIDER)
-    ours.filter(name__in=SORA, image_inputs=None).update(image_inputs=["upload"])
+    ours.filter(name__in=SORA, image_inputs__isnull=True).update(image_inputs=["upload"])
     found = {}
     for name, known in PROVIDER_MODELS:
         found[name], _ = ProviderModel.objects.get_or_create(

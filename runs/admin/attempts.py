@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from providers.models import Provider
-from runs.admin import search, shown
+from runs.admin import routes, search, shown
 from runs.admin.lists import (
     CalendarQuerySet,
     ReadOnlyAdmin,
@@ -83,6 +83,10 @@ class AttemptFacts:
     def prompt_text(self, attempt: Attempt) -> SafeString | str:
         return shown.text(attempt.prompt)
 
+    @admin.display(description="decision")
+    def decision(self, attempt: Attempt) -> SafeString | str:
+        return routes.table(attempt.routing)
+
     @admin.display(description="where the video is")
     def finished_video(self, attempt: Attempt) -> SafeString | str:
         return shown.document(attempt.output)
@@ -110,7 +114,7 @@ class AttemptInline(AttemptFacts, ReadOnlyInline):
         folded = format_html(
             "<details><summary>Prompt</summary>{}</details>", self.prompt_text(attempt)
         )
-        return shown.together(shown.facts(told), folded)
+        return shown.together(shown.facts(told), folded, routes.folded(attempt.routing))
 
 
 @admin.register(Attempt)
@@ -136,6 +140,7 @@ class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
     wide = (
         "prompt",
         "output",
+        "routing",
         "task__snapshot",
         "task__routing",
         "task__full_prompt",
@@ -161,6 +166,7 @@ class AttemptAdmin(AttemptFacts, ReadOnlyAdmin):
             },
         ),
         ("Times", {"fields": (("sent", "accepted", "finished", "deadline", "took"),)}),
+        ("Routing", {"fields": ("decision",)}),
         ("Prompt", {"fields": ("prompt_text",)}),
     )
 

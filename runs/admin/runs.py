@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from cineflow.core import ids
 from providers.models import VideoModel
-from providers.routing import Strategy
+from providers.strategies import Strategy
 from runs import decisions
 from runs.admin import actions, search, shown
 from runs.admin.lists import CalendarQuerySet, LeanList, Rows, one_of, words
@@ -62,7 +62,11 @@ class RunAdmin(StoryAdmin):
             "What was asked for",
             {
                 "fields": (
-                    *("storyboard_and_id", ("model_id", "routing_strategy", "provider"), "range"),
+                    *(
+                        "storyboard_and_id",
+                        ("model_id", "routing_strategy", "conform", "provider"),
+                        "range",
+                    ),
                     ("gen_count", "concurrency", "options"),
                 )
             },

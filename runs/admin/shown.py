@@ -1,10 +1,9 @@
 """How values look in the admin: pieces of HTML. A colour never stands without its word."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
@@ -179,32 +178,6 @@ def document(value: object) -> SafeString | str:
 
 def text(value: str) -> SafeString | str:
     return format_html('<pre class="cf-text">{}</pre>', value) if value else NOTHING
-
-
-def routing(decision: Mapping[str, Any] | None) -> SafeString | str:
-    """The candidates of the last decision, which was taken, and why the others were not."""
-    considered = decision.get("considered") if decision else None
-    if not isinstance(considered, list):
-        return document(decision)
-    rows = [
-        (
-            *(row.get("provider_id", ""), row.get("provider_model_id", "")),
-            *(badge("taken") if row.get("taken") else "not taken", row.get("why", "")),
-        )
-        for row in considered
-    ]
-    rest = {
-        key: value
-        for key, value in (decision or {}).items()
-        if key != "considered" and value not in (None, "")
-    }
-    return format_html(
-        '<table class="cf-table"><thead><tr>'
-        "<th>Provider</th><th>Model</th><th>Taken</th><th>Why</th></tr></thead>"
-        "<tbody>{}</tbody></table>{}",
-        format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows),
-        quiet(" · ".join(f"{_words(key)}: {value}" for key, value in rest.items())),
-    )
 
 
 def error(row: Task | Attempt, *, clip: bool = False) -> SafeString | str:

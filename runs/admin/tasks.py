@@ -12,12 +12,11 @@ from django.utils.safestring import SafeString
 from cineflow.api.auth import signed
 from cineflow.core import ids
 from providers.errors import Code
-from runs.admin import actions, search, shown
+from runs.admin import actions, routes, search, shown
 from runs.admin.attempts import AttemptInline, providers
 from runs.admin.lists import ReadOnlyInline, Rows, RunFilter, one_of, run_of, words
 from runs.admin.story import StoryAdmin
 from runs.models import ENDED, Decision, Status, Step, Task, VideoFile
-from runs.serializers import waiting_reason
 
 
 def _steps() -> list[tuple[str, str]]:
@@ -192,7 +191,7 @@ class TaskAdmin(StoryAdmin):
         step = str(Step(task.step).label).lower()
         progress = f"{task.progress} %" if task.progress is not None else ""
         wish = "cancel asked for" if task.cancel_requested_at else ""
-        return " · ".join(part for part in (step, progress, waiting_reason(task), wish) if part)
+        return " · ".join(part for part in (step, progress, task.held_by, wish) if part)
 
     @admin.display(description="provider, attempts")
     def made_by(self, task: Task) -> SafeString | str:
@@ -237,7 +236,7 @@ class TaskAdmin(StoryAdmin):
 
     @admin.display(description="routing")
     def decision(self, task: Task) -> SafeString | str:
-        return shown.routing(task.routing)
+        return routes.table(task.routing)
 
     @admin.display(description="full prompt")
     def prompt(self, task: Task) -> SafeString | str:

@@ -8,11 +8,14 @@ from typing import Any, cast
 from django.db import transaction
 
 from cineflow.core import garbage
-from providers.routing import Decision, Shot, Strategy, as_json, route
+from providers.offers import Shot
+from providers.routing import Conform, Decision, Heed, as_json, route
+from providers.strategies import Strategy, lot
 from runs import lifecycle
 from runs.candidates import Load, catalogue
 from runs.lifecycle import Move
 from runs.models import Run, Status, Step, Task
+from runs.shots import draw, shot_of
 
 BATCH = 2500
 
@@ -36,40 +39,35 @@ def turn(now: datetime) -> int:
 
 
 def _checked(run: Run, tasks: Sequence[Task], now: datetime) -> Iterator[Move]:
-    known = catalogue([run.model_id], with_latency=run.routing_strategy == "latency")
-    candidates = known.candidates(run.model_id, now=now, load=Load())
+    strategy = cast(Strategy, run.routing_strategy)
+    known = catalogue([run.model_id], now=now, with_latency=strategy == "latency")
+    candidates = known.candidates(run.model_id, load=Load())
+    shortest = known.shortest_prompt(run.model_id)
 
     @cache
     def decided(shot: Shot, drawn: float) -> tuple[str, dict[str, Any]]:
         """Shots that are alike are decided alike, unless it is drawn by lot."""
-        strategy = cast(Strategy, run.routing_strategy)
         decision = route(
-            strategy, candidates, shot, provider_id=run.provider_id, draw=drawn, ignore_health=True
+            strategy,
+            candidates,
+            shot,
+            conform=cast(Conform, run.conform),
+            provider_id=run.provider_id,
+            draw=drawn,
+            heed=Heed.NOTHING,
         )
-        return _words(decision), {"routing": as_json(decision)}
+        return _words(decision), {"routing": as_json(decision, now)}
 
-    by_lot = run.routing_strategy == "weighted"
     for task in tasks:
-        why, values = decided(shot_of(task), draw(task) if by_lot else 0.0)
+        shot = shot_of(task.snapshot, task.full_prompt, shortest=shortest)
+        why, values = decided(shot, lot(strategy, draw(task)))
         yield Move(task, Status.COMPLETED, why, kind="checked", values=values)
 
 
 def _words(decision: Decision) -> str:
     if decision.choice is None:
         return f"dry run: {decision.reason}"
-    return f"dry run: would go to {decision.choice.provider_id} {decision.choice.provider_model_id}"
-
-
-def shot_of(task: Task) -> Shot:
-    snapshot = task.snapshot
-    return Shot(
-        seconds=snapshot["duration_seconds"],
-        resolution=snapshot["resolution"],
-        is_pro=snapshot["is_pro"],
-        has_image=bool(snapshot["image_url"]),
-    )
-
-
-def draw(task: Task) -> float:
-    """A number in [0, 1) for the weighted strategy: random over tasks, the same whenever it is asked of one."""
-    return (task.id.int >> 8 & (1 << 48) - 1) / (1 << 48)
+    choice, seconds = decision.choice.candidate, decision.choice.seconds
+    told = f"dry run: would go to {choice.provider_id} {choice.provider_model_id}"
+    exact = seconds == decision.requested
+    return told if exact else f"{told} as {seconds} s instead of {decision.requested} s"

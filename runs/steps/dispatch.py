@@ -17,13 +17,15 @@ from django.db.models import Count, Q
 from cineflow.core import ids
 from cineflow.core.faults import fault
 from providers.errors import Code, Failure
-from providers.routing import Candidate, Decision, Shot, Strategy, as_json, route
+from providers.offers import Candidate, Offer, Shot
+from providers.routing import Conform, Decision, as_json, route
+from providers.strategies import Strategy, lot
 from runs import lifecycle
-from runs.candidates import Catalogue, Load, catalogue, why_busy
+from runs.candidates import Catalogue, Load, catalogue, count, why_busy
 from runs.lifecycle import Flying, Move
 from runs.models import ACTIVE, Attempt, Phase, Run, Status, Step, Task
+from runs.shots import draw, shot_of
 from runs.steps import errors
-from runs.steps.check import draw, shot_of
 
 _DISPATCH_LOCK = 0x43494E45  # any constant; names the advisory lock
 _BUSY_SECONDS = 1.0
@@ -96,19 +98,18 @@ def _present_load(flying: Sequence[Flying], known: Catalogue, now: datetime) -> 
     """What every account carries right now, read from the attempts themselves."""
     load = Load()
     for each in flying:
-        account, model = each.provider_id, (each.provider_id, each.provider_model_id)
-        load.in_flight[account] = load.in_flight.get(account, 0) + each.number
+        count(load.in_flight, each.provider_id, each.provider_model_id, each.number)
         if each.phase == Phase.SENDING:
-            load.sending[account] = load.sending.get(account, 0) + each.number
-            load.sending[model] = load.sending.get(model, 0) + each.number
+            count(load.sending, each.provider_id, each.provider_model_id, each.number)
     limited = known.limited_by_the_minute()
     if not limited:
         return load
     # A submit reaches the far end a little after it is counted here, so the minute is a little longer.
     since = now - timedelta(seconds=settings.RATE_WINDOW_SECONDS + settings.SEND_WITHIN_SECONDS)
     recent = Attempt.objects.filter(provider_id__in=limited, sent_at__gt=since).order_by()
-    for provider_id, number in recent.values_list("provider_id").annotate(number=Count("pk")):
-        load.last_minute[provider_id] = number
+    by_model = recent.values_list("provider_id", "provider_model_id").annotate(number=Count("pk"))
+    for provider_id, model, number in by_model:
+        count(load.last_minute, provider_id, model, number)
     return load
 
 
@@ -130,6 +131,7 @@ class _Desk:
         flying = lifecycle.in_flight()
         self.catalogue: Catalogue = catalogue(
             {run.model_id for run in runs.values()},
+            now=now,
             with_latency=any(run.routing_strategy == "latency" for run in runs.values()),
         )
         self.load = _present_load(flying, self.catalogue, now)
@@ -142,7 +144,7 @@ class _Desk:
         self.postponed: list[tuple[Task, dict[str, Any]]] = []
         # What stays as it is until a slot is taken at an account that counts them.
         self._offers: dict[str, list[Candidate]] = {}
-        self._decisions: dict[tuple[UUID, Shot, float, tuple[str, ...]], _Decided] = {}
+        self._decisions: dict[tuple[UUID, Shot, float, frozenset[str]], _Decided] = {}
 
     def serve(self) -> None:
         waiting = sorted(self.runs.values(), key=lambda run: run.created_at)
@@ -182,7 +184,7 @@ class _Desk:
 
     def _offered(self, model_id: str) -> list[Candidate]:
         if model_id not in self._offers:
-            found = self.catalogue.candidates(model_id, now=self.now, load=self.load)
+            found = self.catalogue.candidates(model_id, load=self.load)
             self._offers[model_id] = found
         return self._offers[model_id]
 
@@ -213,21 +215,22 @@ class _Desk:
 
     def _decided(self, run: Run, task: Task) -> _Decided:
         """Tasks that are alike are decided alike, unless it is drawn by lot."""
-        drawn = draw(task) if run.routing_strategy == "weighted" else 0.0
-        shot, tried = shot_of(task), tuple(task.failed_providers)
+        strategy, tried = cast(Strategy, run.routing_strategy), frozenset(task.failed_providers)
+        shortest = self.catalogue.shortest_prompt(run.model_id)
+        shot = shot_of(task.snapshot, task.full_prompt, shortest=shortest)
+        drawn = lot(strategy, draw(task))
         key = (run.pk, shot, drawn, tried)
         if key not in self._decisions:
-            candidates = self._offered(run.model_id)
-            failed = [found for found in candidates if found.provider_id in tried]
             decision = route(
-                cast(Strategy, run.routing_strategy),
-                candidates,
+                strategy,
+                self._offered(run.model_id),
                 shot,
+                conform=cast(Conform, run.conform),
                 provider_id=run.provider_id,
-                failed=frozenset((found.provider_id, found.provider_model_id) for found in failed),
+                failed=tried,
                 draw=drawn,
             )
-            self._decisions[key] = _Decided(decision, as_json(decision))
+            self._decisions[key] = _Decided(decision, as_json(decision, self.now))
         return self._decisions[key]
 
     def _when_free(self, candidates: Sequence[Candidate]) -> datetime:
@@ -238,7 +241,8 @@ class _Desk:
         soon = self.now + timedelta(seconds=_BUSY_SECONDS)
         return max(soon, min(held)) if held else soon
 
-    def _take(self, run: Run, task: Task, decided: _Decided, choice: Candidate) -> None:
+    def _take(self, run: Run, task: Task, decided: _Decided, offer: Offer) -> None:
+        choice = offer.candidate
         lease = self.now + timedelta(seconds=settings.SUBMIT_LEASE_SECONDS)
         attempt = Attempt(
             id=ids.new_id(),
@@ -249,7 +253,8 @@ class _Desk:
             provider_id=choice.provider_id,
             provider_model_id=choice.provider_model_id,
             prompt=task.full_prompt,
-            seconds=task.snapshot["duration_seconds"],
+            seconds=offer.seconds,
+            routing=decided.routing,
             options=choice.options,
             sent_at=self.now,
         )

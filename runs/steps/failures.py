@@ -33,19 +33,20 @@ def after_failure(
     now: datetime,
 ) -> Move:
     """What follows an attempt that surely ended: the next provider, a wait, or the end of the task."""
-    if ended["phase"] == Phase.REJECTED and failure.code in ACCOUNT_CODES:
-        # The breaker is open now: another provider takes the task, or it waits with the others.
-        why = f"{attempt.provider_id}: {failure.message}"
-        return requeue(task, attempt, now, why, ended, reason=failure.message)
     if _may_be_made_again(task, failure, ended):
         why = f"{attempt.provider_id} refused what it had made ({failure.message}); it is made once more"
         return requeue(task, attempt, now, why, ended, reason="", kind=OUTPUT_REFUSED)
     if failure.retryable and run.routing_strategy == "failover":
+        # For good, whatever its breaker says later: who failed this task is not asked for it again.
         tried = [*task.failed_providers, attempt.provider_id]
         why = f"{attempt.provider_id} failed ({failure.code}); the next provider is asked"
         return requeue(
             task, attempt, now, why, ended, reason="", values={"failed_providers": tried}
         )
+    if ended["phase"] == Phase.REJECTED and failure.code in ACCOUNT_CODES:
+        # The breaker is open now: another provider takes the task, or it waits with the others.
+        why = f"{attempt.provider_id}: {failure.message}"
+        return requeue(task, attempt, now, why, ended, reason=failure.message)
     if _may_wait(failure, ended) and task.tries < settings.MAX_ATTEMPTS:
         return _once_more(task, attempt, failure, f"{attempt.provider_id}: ", ended, now)
     return _end(task, attempt, failure, ended)
@@ -90,6 +91,7 @@ def _may_wait(failure: Failure, ended: Mapping[str, Any]) -> bool:
     return ended["phase"] == Phase.REJECTED and failure.code in (
         Code.RATE_LIMITED,
         Code.DEPENDENCY_ERROR,
+        Code.SERVER_ERROR,
     )
 
 
@@ -155,7 +157,7 @@ def note_refusals(refused: Sequence[tuple[Task, Attempt, Failure]], now: datetim
             _trip(account, failure, now)
         elif failure.gone:
             _trip(model, failure, now)
-        elif failure.code == Code.DEPENDENCY_ERROR:
+        elif failure.code in (Code.DEPENDENCY_ERROR, Code.SERVER_ERROR):
             _trip(account, failure, now)
 
 

@@ -103,7 +103,7 @@ def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
     """The attempt with the job that is asked for: always a task's newest."""
     keys = [task.pk for task in tasks]
     known = Attempt.objects.filter(task__in=keys, provider_job_id__isnull=False)
-    found = known.order_by("number").defer("output", "error_msg")
+    found = known.order_by("number").defer("output", "error_msg", "routing")
     return {attempt.task_id: attempt for attempt in found}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -24,13 +25,13 @@ from providers.base import (
     Search,
     SeenJob,
 )
-from providers.errors import Code, Failure, UnexpectedReply
+from providers.errors import RETRYABLE, Code, Failure, UnexpectedReply
 from providers.http import PollClient
 from providers.models import Provider, Recovery
 from runs import callbacks, lifecycle
 from runs.lifecycle import Move
-from runs.models import Attempt, Phase, Status, Step, Task
-from runs.steps import errors
+from runs.models import Attempt, Phase, Run, Status, Step, Task
+from runs.steps import errors, terms
 
 BATCH = 200
 MAX_PAGES = 50
@@ -176,6 +177,7 @@ def _match(lost: Sequence[tuple[Task, Attempt]], jobs: Sequence[SeenJob], now: d
     taken = _taken(provider_id, jobs)
     oldest_first = sorted(jobs, key=lambda job: job.created_at)
     adapter = registry.adapter(provider_id)
+    moving_on = _moving_on([task for task, _ in lost])
     for task, attempt in lost:
         found = _may_be_its(task, attempt, oldest_first, taken)
         if found and adapter.tells_apart:
@@ -189,7 +191,8 @@ def _match(lost: Sequence[tuple[Task, Attempt]], jobs: Sequence[SeenJob], now: d
             words = "The provider's list does not show its job, nor any that still runs."
             lifecycle.apply([undecided(task, attempt, words)], now=now)
         else:
-            lifecycle.apply([_absent(task, attempt, now)], now=now)
+            goes_elsewhere = task.run_id in moving_on
+            lifecycle.apply([_absent(task, attempt, now, goes_elsewhere=goes_elsewhere)], now=now)
 
 
 def _taken(provider_id: str, jobs: Sequence[SeenJob]) -> set[str]:
@@ -197,6 +200,12 @@ def _taken(provider_id: str, jobs: Sequence[SeenJob]) -> set[str]:
     names = [job.job_id for job in jobs]
     bound = Attempt.objects.filter(provider_id=provider_id, provider_job_id__in=names)
     return {job_id for job_id in bound.values_list("provider_job_id", flat=True) if job_id}
+
+
+def _moving_on(tasks: Sequence[Task]) -> set[UUID]:
+    """The runs that fail over: what surely failed at one provider goes to the next."""
+    runs = Run.objects.filter(pk__in={task.run_id for task in tasks}, routing_strategy="failover")
+    return set(runs.values_list("pk", flat=True))
 
 
 def _may_be_its(
@@ -291,8 +300,7 @@ def adoption(
         "phase": Phase.ACCEPTED,
         "provider_job_id": job_id,
         "links": dict(links or {}),
-        "accepted_at": now,
-        "deadline_at": now + timedelta(seconds=settings.MAX_POLL_TIME),
+        **terms.of_job(attempt, terms.model_of(attempt), now),
         "possibly_billed": False,
         **errors.NONE,
     }
@@ -308,7 +316,7 @@ def adoption(
     )
 
 
-def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
+def _absent(task: Task, attempt: Attempt, now: datetime, *, goes_elsewhere: bool) -> Move:
     words = "The last look-up shows that no job was made; it is submitted again."
     known = {"phase": Phase.ABSENT, "finished_at": now, "possibly_billed": False}
     if lifecycle.is_poison(task):
@@ -316,6 +324,8 @@ def _absent(task: Task, attempt: Attempt, now: datetime) -> Move:
     if task.tries >= settings.MAX_ATTEMPTS:
         return _never_made(task, attempt, known)
     values = {"step": Step.SUBMIT, "due_at": now, "waiting_reason": "", "errors_in_a_row": 0}
+    if goes_elsewhere and attempt.error_code in RETRYABLE:
+        values["failed_providers"] = [*task.failed_providers, attempt.provider_id]
     return Move(
         task,
         Status.QUEUED,

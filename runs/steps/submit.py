@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -34,7 +33,7 @@ from providers.models import ProviderModel
 from runs import lifecycle, start_images
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
-from runs.steps import dispatch, errors, failures, recover
+from runs.steps import dispatch, errors, failures, recover, terms
 from runs.steps.dispatch import Sending
 from runs.steps.schedule import Habits
 
@@ -348,20 +347,13 @@ def _accepted(
     habits: Habits,
     now: datetime,
 ) -> Move:
-    give_up = settings.MAX_POLL_TIME
-    cost: Decimal | None = None
-    if model:
-        give_up = give_up if model.max_poll_seconds is None else model.max_poll_seconds
-        cost = None if model.price_per_second is None else model.price_per_second * attempt.seconds
     known: dict[str, Any] = {
         **errors.NONE,
         "possibly_billed": False,
         "phase": Phase.ACCEPTED,
         "provider_job_id": outcome.job_id,
         "links": dict(outcome.links),
-        "accepted_at": now,
-        "deadline_at": now + timedelta(seconds=give_up),
-        "cost": cost,
+        **terms.of_job(attempt, model, now),
     }
     if outcome.output is None:
         values = {

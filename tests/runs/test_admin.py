@@ -231,7 +231,7 @@ def test_a_task_shows_its_error_routing_prompt_attempts_files_and_events(
         full_prompt="Alice waves.",
         routing={
             "strategy": "failover",
-            "considered": [
+            "candidates": [
                 {"provider_id": "fal", "provider_model_id": "veo", "taken": False, "why": "no key"}
             ],
         },
@@ -248,12 +248,12 @@ def test_a_task_shows_its_error_routing_prompt_attempts_files_and_events(
         "HTTP 429",
     ):
         assert told in html
-    for told in ("cf-rejected", "00001-t1-a1.mp4", "why 1", "strategy: failover"):
+    for told in ("cf-rejected", "00001-t1-a1.mp4", "why 1", "</span> failover"):
         assert told in html
 
 
 @pytest.mark.parametrize(
-    "routing", [None, {}, [], {"considered": "?"}, {"strategy": "cost", "considered": []}]
+    "routing", [None, {}, [], {"candidates": "?"}, {"strategy": "cost", "candidates": []}]
 )
 def test_a_routing_of_another_shape_does_not_break_the_page(
     admin_client: Client, routing: object

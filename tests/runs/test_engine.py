@@ -300,7 +300,7 @@ def test_a_dry_run_touches_nothing(start: MakeRun, machine: Machine, far_end: Si
     run = machine.run_to_end(start("a city", "a river", dry_run=True, gen_count=3))
     assert (run.status, run.completed) == (Status.COMPLETED, 6)
     assert (Attempt.objects.count(), far_end.summary()["posts"]) == (0, 0)
-    assert all((task.routing or {})["considered"] for task in run.tasks.all())
+    assert all((task.routing or {})["candidates"] for task in run.tasks.all())
 
 
 def test_failover_asks_each_provider_once(
