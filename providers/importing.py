@@ -119,6 +119,8 @@ def _add_route(provider: Provider, model_id: str, name: str) -> None:
 
 def _plan(order: Order, provider: Provider) -> Plan:
     rows = list(_rows(provider))
+    for row in rows:
+        row.provider = provider
     by_slug: dict[str, list[ProviderModel]] = {}
     for row in rows:
         by_slug.setdefault(_slug(row.name), []).append(row)
@@ -191,7 +193,7 @@ def _changes(listed: ListedModel, row: ProviderModel, order: Order) -> Iterator[
         facts["retired_at"] = None  # it is back
     for name, after in facts.items():
         before = getattr(row, name)
-        if _same(name, before, after):
+        if _same(name, _meant(row, name), after):
             continue
         kept = _is_kept(row, name, order)
         yield Change(row.name, name, before, after, kept)
@@ -212,6 +214,16 @@ def _retirement(row: ProviderModel, order: Order) -> Change:
 
 def _is_kept(row: ProviderModel, field: str, order: Order) -> bool:
     return origins.is_by_hand(row, field) and not order.overwrite
+
+
+def _meant(row: ProviderModel, name: str) -> Any:
+    """A row that says nothing of its lengths or shapes means its provider's."""
+    value = getattr(row, name)
+    if name == "durations":
+        return value or row.provider.supported_durations
+    if name == "resolutions":
+        return value or row.provider.supported_resolutions
+    return value
 
 
 def _same(name: str, before: Any, after: Any) -> bool:

@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from providers import registry
+from providers import outside, registry
 from providers.base import Account, HttpAnswer, HttpCall
 from providers.calls import bearer, is_same_origin
 from providers.http import NotSent, Proxies, SentNoAnswer, Transport
 from providers.messages import clean
 from providers.replies import error_body, json_object
 
+SECONDS = 30.0
 MAX_BYTES = 4 * 1024 * 1024  # as many as an answer may have
 
 
@@ -57,13 +58,16 @@ def from_address(url: str, provider_id: str, transport: Transport, proxies: Prox
     account = registry.account(provider_id)
     if is_same_origin(account.base_url, url):
         return _ask(url, account, transport)
-    raise NoList("not yet")
+    try:
+        return outside.fetch(url, timeout=SECONDS, max_bytes=MAX_BYTES, proxies=proxies)
+    except outside.NotFetched as error:
+        raise NoList(f"{_host(url)} gives no list: {error}.") from error
 
 
 def _ask(url: str, account: Account, transport: Transport) -> bytes:
     secrets = bearer(account) if account.key else {}
     answer = transport.submit(HttpCall("GET", url, secret_headers=secrets))
-    host = urlsplit(url).netloc.rpartition("@")[2]
+    host = _host(url)
     match answer:
         case NotSent(failure) | SentNoAnswer(failure):
             raise NoList(f"{host}: {clean(failure.message, account.key)}")
@@ -72,3 +76,8 @@ def _ask(url: str, account: Account, transport: Transport) -> bytes:
         case HttpAnswer(status=status) as refused:
             said = clean(error_body(json_object(refused.body)).message, account.key)
             raise NoList(f"{host} answers HTTP {status}. {said}".strip())
+
+
+def _host(url: str) -> str:
+    """Without what may stand before an @, and without a query: both may hold secrets."""
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -90,6 +90,7 @@ class ProviderModelAdmin(shown.SunsetBanner, OnlyChangedFields):
                     "resolutions",
                     "pro",
                     "image_inputs",
+                    "needs_image",
                     "max_image_bytes",
                     "max_prompt_length",
                 )

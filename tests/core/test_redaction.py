@@ -5,6 +5,7 @@ import logging
 from html import escape
 from urllib.parse import quote
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +40,7 @@ def test_a_secret_is_taken_out_in_every_spelling(spelt: str) -> None:
     assert spelt[6:22] not in said
 
 
+@hypothesis.settings(deadline=None)
 @given(before=st.binary(max_size=40), after=st.binary(max_size=40), urlsafe=st.booleans())
 def test_a_secret_is_found_wherever_it_stands_in_packed_bytes(
     before: bytes, after: bytes, urlsafe: bool
@@ -51,6 +53,7 @@ def test_a_secret_is_found_wherever_it_stands_in_packed_bytes(
     assert len(packed) - len(left) >= len(KEY) * 4 // 3 - 4
 
 
+@hypothesis.settings(deadline=None)
 @given(text=st.text(max_size=200))
 def test_a_text_without_the_secret_stays_as_it_is(text: str) -> None:
     assert spellings.without(text, KEY) == text

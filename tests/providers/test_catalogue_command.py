@@ -17,12 +17,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cineflow.core.errors import Conflict
-from providers import importing, list_sources, model_lists, origins
+from providers import importing, list_sources, model_lists, origins, outside
 from providers.http import Transport
 from providers.importing import Order
 from providers.models import Provider, ProviderModel, Route
 from tests.processes import ROOT, environment
 from tests.providers.far_end import answer, far_end, hang_up
+from tests.providers.test_outside import HERE
 from tests.seeds import seed
 
 RECORDED = Path(__file__).parent.parent / "wire/model_lists/openrouter.json"
@@ -36,6 +37,9 @@ pytestmark = pytest.mark.django_db
 def empty() -> None:
     """What the version brings for OpenRouter is another test's matter."""
     Provider.objects.get_or_create(pk="openrouter", defaults={"display_name": "OpenRouter"})
+    Provider.objects.filter(pk="openrouter").update(
+        supported_durations=[4, 8], supported_resolutions=["horizontal", "vertical"]
+    )
     ProviderModel.objects.filter(provider="openrouter").delete()
 
 
@@ -156,6 +160,16 @@ def test_prices_that_are_still_right_are_of_today(file: Callable[..., str]) -> N
     assert "prices that are still right: 7" in said
     assert said[-1] == "Nothing to change."
     assert row("google/veo-3.1").price_as_of == TODAY
+
+
+def test_a_row_that_says_nothing_means_its_providers(file: Callable[..., str]) -> None:
+    ProviderModel.objects.create(provider_id="openrouter", name="google/veo-3.1")
+    said = run(
+        "import", file("google/veo-3.1", **{"google/veo-3.1": {"supported_durations": [8, 4]}})
+    )
+    assert not [line for line in said if "durations" in line or "resolutions" in line]
+    veo = row("google/veo-3.1")
+    assert (veo.durations, veo.resolutions, veo.price_per_second) == (None, None, Decimal("0.4"))
 
 
 def test_what_is_gone_is_told_and_kept(file: Callable[..., str]) -> None:
@@ -368,6 +382,36 @@ def test_an_address_of_the_providers_own_origin_gets_the_key(use: Callable[..., 
         use(f"http://127.0.0.1:{end.port}/api/v1")
         run("import", f"http://127.0.0.1:{end.port}/elsewhere", "--dry-run")
     assert end.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_an_address_elsewhere_gets_no_key(
+    use: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use("https://openrouter.ai/api/v1")
+    monkeypatch.setattr(outside, "PUBLIC_ONLY", HERE)
+    with far_end(answer(RECORDED.read_bytes())) as end:
+        run("import", f"http://pictures.example:{end.port}/list.json", "--dry-run")
+    assert end.lines == ["GET /list.json HTTP/1.1"]
+    assert "authorization" not in end.requests[0].headers
+    assert KEY not in str(end.requests)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:{port}/list",
+        "http://localhost:{port}/list",
+        "http://[::ffff:127.0.0.1]:{port}/list",
+        "http://169.254.169.254/list",
+        "http://0x7f000001:{port}/list",
+    ],
+)
+def test_an_address_that_is_not_public_is_not_asked(address: str, use: Callable[..., None]) -> None:
+    use("https://openrouter.ai/api/v1")
+    with far_end(answer(RECORDED.read_bytes())) as end:
+        words = refused("import", address.format(port=end.port))
+    assert words.endswith("gives no list: its host is not on the public internet.")
+    assert end.requests == []
 
 
 def test_without_a_key_the_variable_is_named(use: Callable[..., None]) -> None:

@@ -18,10 +18,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def no_keys(settings: Any) -> None:
-    """Every provider speaks a protocol that is known, and none has a key."""
     settings.PROVIDERS = {
-        provider_id: {**known, "key": "", "dialect": "openai"}
-        for provider_id, known in settings.PROVIDERS.items()
+        provider_id: {**known, "key": ""} for provider_id, known in settings.PROVIDERS.items()
     }
 
 

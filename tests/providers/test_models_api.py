@@ -20,8 +20,7 @@ KEY = "sk-canary-1a2b3c4d"
 @pytest.fixture(autouse=True)
 def no_keys(settings: Any) -> None:
     settings.PROVIDERS = {
-        provider_id: {**known, "key": "", "dialect": "openai"}
-        for provider_id, known in settings.PROVIDERS.items()
+        provider_id: {**known, "key": ""} for provider_id, known in settings.PROVIDERS.items()
     }
 
 
@@ -175,7 +174,7 @@ def test_an_offer_tells_its_providers_where_it_says_nothing(api: APIClient) -> N
     sora_hk = offers(api)["sora_hk", "sora2"]
     assert sora_hk["durations"] == [10, 15, 25]
     assert sora_hk["resolutions"] == ["horizontal", "vertical"]
-    assert sora_hk["image_inputs"] == ["upload", "inline", "url"]
+    assert sora_hk["image_inputs"] == ["url"]
     assert (sora_hk["price_per_second"], sora_hk["price_as_of"]) == (None, None)
     assert sora_hk["limits"] == {"max_in_flight": None, "max_per_minute": None}
     Provider.objects.filter(pk="sora_hk").update(supports_image_to_video=False)

@@ -174,8 +174,8 @@ UNREADABLE_POLLS = {
 STANDINGS: dict[str, Standing | Failure] = {
     "models": Standing("lists 2 models", models=("sora-2", "gpt-5.1")),
     "none_listed": Standing("lists 0 models", models=()),
-    "invalid_key": Failure(Code.UNAUTHORIZED, BAD_KEY, 401),
-    "no_such_route": Failure(Code.DEPENDENCY_ERROR, "Not Found", 404),
+    "invalid_key": Failure(Code.UNAUTHORIZED, BAD_KEY, 401, provider_code="invalid_api_key"),
+    "no_such_route": Failure(Code.DEPENDENCY_ERROR, "Not Found", 404, gone=True),
 }
 UNREADABLE_STANDINGS = {"page_of_a_website": "no list"}
 

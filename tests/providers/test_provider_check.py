@@ -23,6 +23,7 @@ from providers.errors import Failure
 from providers.http import Transport
 from providers.models import Provider, ProviderModel, Route
 from tests.processes import ROOT, environment
+from tests.providers.dialects import DIALECTS, Dialect
 from tests.providers.far_end import FarEnd, answer, far_end, hang_up, say_nothing
 from tests.providers.simulated import Simulator, simulator
 
@@ -124,6 +125,27 @@ def test_a_server_without_a_list_of_models_is_asked_for_a_job_that_does_not_exis
         f"GET /v1/videos/{checkup.NO_JOB} HTTP/1.1",
     ]
     assert {request.headers["authorization"] for request in end.requests} == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=str)
+def test_every_dialect_is_checked_without_a_post(dialect: Dialect, settings: Any) -> None:
+    with simulator(api_key=KEY) as running:
+        account = dialect.account(running.origin, KEY)
+        settings.PROVIDERS = {**settings.PROVIDERS, dialect.provider: account}
+        found = look(dialect.provider)
+        assert running.ledger()["posts"] == []
+    assert {what: line for what, line in found.items() if line.mark == Mark.BAD} == {}
+    assert found["login"].mark == Mark.GOOD
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=str)
+def test_every_dialect_tells_a_key_that_is_refused(dialect: Dialect, settings: Any) -> None:
+    if not dialect.key_is_asked_for:
+        pytest.skip("its servers take everybody")
+    with simulator(api_key="another-key-than-ours") as running:
+        account = dialect.account(running.origin, KEY)
+        settings.PROVIDERS = {**settings.PROVIDERS, dialect.provider: account}
+        assert look(dialect.provider)["login"].mark == Mark.BAD
 
 
 def test_the_preview_draws_a_clip() -> None:

@@ -16,7 +16,6 @@ from providers.importing import Change, Order, Plan
 from providers.list_sources import NoList
 from providers.models import ProviderModel
 
-_TIMEOUT = 30.0
 _COLUMNS = ("provider", "model", "live", "$/s", "as of", "retires", "mapped to", "why not live")
 
 
@@ -103,7 +102,7 @@ class Command(BaseCommand):
 
 def _content(chosen: Namespace) -> bytes:
     proxies = Proxies.from_environment(os.environ)
-    transport = Transport(timeout=_TIMEOUT, proxies=proxies)
+    transport = Transport(timeout=list_sources.SECONDS, proxies=proxies)
     if not chosen.source:
         return list_sources.ask_provider(chosen.provider, transport)
     if list_sources.is_address(chosen.source):
