@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import environ
-
+from cineflow.core.environment import Env
 from cineflow.core.files import kept_secret
 from cineflow.core.redis_server import socket_path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.FileAwareEnv()
-environ.Env.read_env(BASE_DIR / ".env")
+env = Env()
+env.read_dotenv(BASE_DIR / ".env")
 
 # ---- where things lie ------------------------------------------------------------------------
 DATA_DIR = Path(env.str("CINEFLOW_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
@@ -21,9 +20,9 @@ OUTPUT_ROOTS = [Path(root).resolve() for root in env.list("OUTPUT_ROOTS", defaul
 
 # ---- the web server --------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret(DATA_DIR / "secret-key")
+SECRET_KEY = env.secret("SECRET_KEY") or kept_secret(DATA_DIR / "secret-key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", ".localhost", "127.0.0.1", "[::1]"])
-AUTH_TOKEN = env.str("AUTH_TOKEN", default="")
+AUTH_TOKEN = env.secret("AUTH_TOKEN")
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=20 * 1024 * 1024)
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="")
 
@@ -92,6 +91,7 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 X_FRAME_OPTIONS = "DENY"
+DEFAULT_EXCEPTION_REPORTER = "cineflow.core.debug_page.Reporter"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -199,46 +199,46 @@ SPECTACULAR_SETTINGS = {
 # Keys come from here only; they are never written to the database, an answer, a log or a message.
 PROVIDERS = {
     "sora_hk": {
-        "key": env.str("SORA_API_KEY", default=""),
+        "key": env.secret("SORA_API_KEY"),
         "base_url": env.str("SORA_BASE_URL", default="https://api.sora.hk/v1"),
     },
     "openai": {
-        "key": env.str("OPENAI_API_KEY", default=""),
+        "key": env.secret("OPENAI_API_KEY"),
         "base_url": env.str("OPENAI_BASE_URL", default="https://api.openai.com/v1"),
         "dialect": env.str("OPENAI_DIALECT", default="openai"),
-        "webhook_secret": env.str("OPENAI_WEBHOOK_SECRET", default=""),
+        "webhook_secret": env.secret("OPENAI_WEBHOOK_SECRET"),
     },
     "aihubmix": {
-        "key": env.str("AIHUBMIX_API_KEY", default=""),
+        "key": env.secret("AIHUBMIX_API_KEY"),
         "base_url": env.str("AIHUBMIX_BASE_URL", default="https://aihubmix.com/v1"),
     },
     "openrouter": {
-        "key": env.str("OPENROUTER_API_KEY", default=""),
+        "key": env.secret("OPENROUTER_API_KEY"),
         "base_url": env.str("OPENROUTER_BASE_URL", default="https://openrouter.ai/api/v1"),
-        "webhook_secret": env.str("OPENROUTER_WEBHOOK_SECRET", default=""),
+        "webhook_secret": env.secret("OPENROUTER_WEBHOOK_SECRET"),
     },
     "fal": {
-        "key": env.str("FAL_KEY", default=""),
+        "key": env.secret("FAL_KEY"),
         "base_url": env.str("FAL_BASE_URL", default="https://queue.fal.run"),
         "api_url": env.str("FAL_API_BASE_URL", default="https://api.fal.ai/v1"),
     },
     "ark": {
-        "key": env.str("ARK_API_KEY", default=""),
+        "key": env.secret("ARK_API_KEY"),
         "base_url": env.str(
             "ARK_BASE_URL", default="https://ark.ap-southeast.bytepluses.com/api/v3"
         ),
     },
     "minimax": {
-        "key": env.str("MINIMAX_API_KEY", default=""),
+        "key": env.secret("MINIMAX_API_KEY"),
         "base_url": env.str("MINIMAX_BASE_URL", default="https://api.minimax.io"),
     },
     "replicate": {
-        "key": env.str("REPLICATE_API_TOKEN", default=""),
+        "key": env.secret("REPLICATE_API_TOKEN"),
         "base_url": env.str("REPLICATE_BASE_URL", default="https://api.replicate.com/v1"),
-        "webhook_secret": env.str("REPLICATE_WEBHOOK_SECRET", default=""),
+        "webhook_secret": env.secret("REPLICATE_WEBHOOK_SECRET"),
     },
     "runway": {
-        "key": env.str("RUNWAYML_API_SECRET", default=""),
+        "key": env.secret("RUNWAYML_API_SECRET"),
         "base_url": env.str("RUNWAYML_BASE_URL", default="https://api.dev.runwayml.com"),
     },
 }
@@ -248,6 +248,8 @@ MAX_POLL_TIME = env.float("MAX_POLL_TIME", default=2100.0)
 API_REQUEST_TIMEOUT_SECONDS = env.float("API_REQUEST_TIMEOUT_SECONDS", default=30.0)
 DOWNLOAD_TIMEOUT_SECONDS = env.float("DOWNLOAD_TIMEOUT_SECONDS", default=300.0)
 MAX_CONCURRENT_TASKS = env.int("MAX_CONCURRENT_TASKS", default=1000)
+# So many days before its vendor ends a model, its users are told.
+SUNSET_WARNING_DAYS = env.int("SUNSET_WARNING_DAYS", default=60)
 
 # ---- the engine's own rhythm: data, so that a test can run it in seconds ------------------------
 SWEEP_INTERVAL_SECONDS = env.float("SWEEP_INTERVAL_SECONDS", default=1.0)
@@ -285,11 +287,19 @@ DOWNLOADERS = env.int("DOWNLOADERS", default=32)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "()": "cineflow.core.redaction.Formatter",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     # Each 4xx would be a warning line; the access log has them already.
     "loggers": {
+        # It has a handler of its own with DEBUG on, which says everything once more, and as it came.
+        "django": {"handlers": [], "level": "INFO"},
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

@@ -40,8 +40,8 @@ def get_model(model_id: str) -> VideoModel:
 
 
 def with_routes(models: QuerySet[VideoModel]) -> QuerySet[VideoModel]:
-    """Two queries for any number of models, and then `provider_map` needs none."""
-    routes = Route.objects.select_related("provider_model").order_by(
+    """Two queries for any number of models; their provider models and providers are then at hand."""
+    routes = Route.objects.select_related("provider_model__provider").order_by(
         "provider_model__provider__priority", "provider_model__provider_id", "position", "id"
     )
     return models.prefetch_related(Prefetch("routes", routes))
@@ -54,6 +54,15 @@ def provider_map(model: VideoModel) -> dict[str, list[str]]:
         found = route.provider_model
         names.setdefault(found.provider_id, []).append(found.name)
     return names
+
+
+def all_provider_models() -> QuerySet[ProviderModel]:
+    """With their providers and routes, in the order the providers are asked; two queries."""
+    routes = Route.objects.order_by("model__priority", "model_id")
+    rows = ProviderModel.objects.select_related("provider").prefetch_related(
+        Prefetch("routes", routes)
+    )
+    return rows.order_by("provider__priority", "provider_id", "name")
 
 
 def _found(rows: QuerySet[Row], pk: str) -> Row:

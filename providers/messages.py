@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from cineflow.core.spellings import MARK, without
 from providers.errors import Failure
 
 MESSAGE_LENGTH = 500
@@ -17,38 +18,19 @@ _SECRETS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-# So many characters in a row are a quotation, not a coincidence.
-_QUOTED = 16
+# What comes after so many characters is not shown to anybody.
+_READ = 20_000
 
 
 def clean(text: str, *hidden: str) -> str:
     """One short line for a person: without keys, addresses, and the `hidden` texts."""
-    for secret in hidden:
-        text = _without(text, secret)
-    text = _SECRETS.sub("…", text)
+    text = without(text[:_READ], *hidden)
+    text = _SECRETS.sub(MARK, text)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
+    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + MARK
 
 
 def hide(failure: Failure, *texts: str) -> Failure:
     """For texts that an adapter does not see when it reads an answer: the prompt, the key."""
-    return replace(failure, message=clean(failure.message, *texts))
-
-
-def _without(text: str, secret: str) -> str:
-    """`text` without the passages that quote `secret`, in whole or in part."""
-    size = min(_QUOTED, len(secret))
-    if size < 4:
-        return text
-    pieces = {secret[i : i + size] for i in range(len(secret) - size + 1)}
-    kept, done, i = [], 0, 0
-    while i + size <= len(text):
-        if text[i : i + size] not in pieces:
-            i += 1
-            continue
-        end = i + size
-        while text[end - size + 1 : end + 1] in pieces and end < len(text):
-            end += 1
-        kept += [text[done:i], "…"]
-        done = i = end
-    return "".join([*kept, text[done:]])
+    code = without(failure.provider_code, *texts)
+    return replace(failure, message=clean(failure.message, *texts), provider_code=code)

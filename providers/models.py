@@ -212,6 +212,18 @@ class ProviderModel(Holdable, models.Model):
     trips = models.PositiveSmallIntegerField(
         default=0, help_text="As the provider's, for this model alone."
     )
+    origins = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="By field: who set it last, a person or an import; a field that is not here came with the version.",
+    )
+    sunset_told_on = models.DateField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the log last told that its end is near.",
+    )
     poll_initial_wait_seconds = models.FloatField(null=True, blank=True)
     poll_interval_seconds = models.FloatField(null=True, blank=True)
     max_poll_seconds = models.FloatField(null=True, blank=True)

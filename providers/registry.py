@@ -103,6 +103,27 @@ def missing(provider_id: str) -> str:
     return "" if ours.key else f"set {vendor.key}"
 
 
+def configured() -> list[str]:
+    """The ids of all providers of which nothing is missing."""
+    return [provider_id for provider_id in (LOCAL, *_VENDORS) if is_configured(provider_id)]
+
+
+def at_their_vendors() -> list[str]:
+    """The ids of those that are asked at their vendor's own address."""
+    return [provider_id for provider_id in _VENDORS if is_vendor_base_url(provider_id)]
+
+
+def key_variable(provider_id: str) -> str:
+    """The setting that holds its key; empty for one that needs none."""
+    vendor = _VENDORS.get(provider_id)
+    return vendor.key if vendor else ""
+
+
+def base_url_variable(provider_id: str) -> str:
+    vendor = _VENDORS.get(provider_id)
+    return f"{vendor.variables}_BASE_URL" if vendor else ""
+
+
 def notice_secret(provider_id: str) -> str:
     """What the provider's webhooks are signed with; empty where none is set."""
     found: str = settings.PROVIDERS.get(provider_id, {}).get("webhook_secret", "")

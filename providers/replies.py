@@ -61,8 +61,9 @@ class ErrorBody:
 
     @property
     def word(self) -> str:
-        """The provider's own word for it; a number only where it has no other."""
-        return self.kind if self.kind and self.code.isdigit() else self.code or self.kind
+        """The provider's own word for it; a bare HTTP status only where it has no other."""
+        is_status = self.code.isdigit() and 400 <= int(self.code) < 600
+        return self.kind if self.kind and is_status else self.code or self.kind
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
@@ -116,13 +117,14 @@ def _number(value: str | None) -> float | None:
 
 def _until(value: str, date: str | None) -> float | None:
     """An HTTP date is in the provider's time, so its own clock tells how far away it is."""
-    then = _time(value)
+    then = http_date(value)
     if then is None:
         return None
-    return _bounded((then - (_time(date) or datetime.now(UTC))).total_seconds())
+    return _bounded((then - (http_date(date) or datetime.now(UTC))).total_seconds())
 
 
-def _time(value: str | None) -> datetime | None:
+def http_date(value: str | None) -> datetime | None:
+    """A moment as HTTP headers write it; None when it is not one."""
     try:
         time = parsedate_to_datetime(value or "")
     except (ValueError, TypeError):

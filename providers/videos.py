@@ -43,7 +43,7 @@ from providers.base import (
     SubmitOutcome,
     Working,
 )
-from providers.calls import address, bearer, is_same_origin, option, picture
+from providers.calls import address, bearer, is_same_origin, option, picture, vendors_name
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
 from providers.replies import (
@@ -138,7 +138,7 @@ class Videos(Adapter):
         width, height = self.image_size(request)
         asked = {
             "prompt": request.prompt,
-            "model": request.model,
+            "model": vendors_name(request.model),
             "seconds": self.profile.seconds(request.seconds),
             "size": f"{width}x{height}",
         }

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from cineflow.api.bodies import read_body
 from cineflow.api.filters import StrictBooleanFilter
 from cineflow.api.idempotency import idempotent
-from providers import catalogue, client_events, examples
+from providers import catalogue, client_events, examples, liveness
 from providers.bodies import ClientEventsIn, ModelPatch, ProviderPatch, RoutesPatch
 from providers.models import Provider, VideoModel
 from providers.serializers import (
@@ -38,6 +38,17 @@ class CatalogueFilter(django_filters.FilterSet):
     enabled = StrictBooleanFilter()
 
 
+class ModelFilter(CatalogueFilter):
+    live = StrictBooleanFilter(
+        method="of_liveness", help_text="Those that can be made right now, or those that cannot."
+    )
+
+    def of_liveness(
+        self, models: QuerySet[VideoModel], name: str, wanted: bool
+    ) -> QuerySet[VideoModel]:
+        return liveness.with_live(models, wanted, timezone.now().date())
+
+
 class CatalogueList(generics.ListAPIView[Any]):
     filterset_class = CatalogueFilter
     sort_fields = ("id", "display_name", "priority")
@@ -56,10 +67,13 @@ class OneProvider(generics.RetrieveAPIView[Provider]):
 
 @extend_schema(tags=["models"], examples=[_answer(examples.MODEL)])
 class ModelList(CatalogueList):
-    """The models that a run can name; by priority unless sorted."""
+    """The models that a run can name, which of them are live, and with what; by priority unless sorted."""
 
-    queryset = VideoModel.objects.all()
     serializer_class = ModelSerializer
+    filterset_class = ModelFilter
+
+    def get_queryset(self) -> QuerySet[VideoModel]:
+        return catalogue.with_routes(VideoModel.objects.all())
 
 
 @extend_schema(tags=["models"], examples=[_answer(examples.MODEL)])
@@ -117,13 +131,10 @@ class AdminProviderDetail(OneProvider):
 
 
 @extend_schema(tags=["administration"], examples=[_answer(examples.ADMIN_MODEL)])
-class AdminModelList(CatalogueList):
+class AdminModelList(ModelList):
     """The models, each with the provider models that can make it."""
 
     serializer_class = AdminModelSerializer
-
-    def get_queryset(self) -> QuerySet[VideoModel]:
-        return catalogue.with_routes(VideoModel.objects.all())
 
 
 @extend_schema(tags=["administration"], examples=[_answer(examples.ADMIN_MODEL)])

@@ -72,6 +72,10 @@ LAUNCHED = OpenApiExample(
             }
         ],
         "conform_plan_rest": 0,
+        "warnings": [
+            "openrouter google/veo-3.1 is ended by its vendor on 2026-12-31, in 39 days: "
+            "from then on nothing is sent to it."
+        ],
     },
 )
 _TASK = {

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from cineflow.api.auth import signed
 from cineflow.core import ids
+from providers import liveness
 from runs.models import Attempt, Conform, Phase, Run, Status, Task
 
 
@@ -59,13 +61,17 @@ class PlanEntrySerializer(serializers.Serializer[Any]):
 
 
 class LaunchedSerializer(RunSerializer):
-    """A new run, and what would become of its shots that do not fit exactly: `plan` of the context."""
+    """A new run, and what should be known before it is paid for; `plan` of the context is its conform plan."""
 
     conform_plan = serializers.SerializerMethodField(help_text="At most 1,000 shots.")
     conform_plan_rest = serializers.SerializerMethodField(help_text="How many more there are.")
 
+    warnings = serializers.SerializerMethodField(
+        help_text="Which models that it may go to their vendor ends soon, and when."
+    )
+
     class Meta(RunSerializer.Meta):
-        fields = [*RunSerializer.Meta.fields, "conform_plan", "conform_plan_rest"]
+        fields = [*RunSerializer.Meta.fields, "conform_plan", "conform_plan_rest", "warnings"]
 
     @extend_schema_field(PlanEntrySerializer(many=True))
     def get_conform_plan(self, run: Run) -> Sequence[Mapping[str, Any]]:
@@ -74,6 +80,9 @@ class LaunchedSerializer(RunSerializer):
 
     def get_conform_plan_rest(self, run: Run) -> int:
         return int(self.context["plan"].rest)
+
+    def get_warnings(self, run: Run) -> list[str]:
+        return liveness.sunsets_of_run(run.model_id, run.provider_id, timezone.now().date())
 
 
 class TaskSerializer(serializers.Serializer[Task]):

@@ -10,12 +10,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from django.conf import settings
 from django.db import close_old_connections, connections
 
 from cineflow.core import clock
+from providers import liveness
 from providers.http import PollClient, Proxies, Transport
 from runs import lifecycle, notices
 from runs.models import Heartbeat, Step
@@ -160,14 +161,21 @@ class Sweep:
 
 
 class Pulse:
-    """Tells the readiness check that this process is sweeping."""
+    """Tells the readiness check that this process is sweeping, and the log each day which models end soon.
+
+    Housekeeping does the latter too, but a set-up of one machine has none.
+    """
 
     def __init__(self) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"[:128]
         self.last: datetime | None = None
+        self.told_on: date | None = None
 
     def turn(self, now: datetime) -> int:
         if self.last is None or (now - self.last).total_seconds() >= HEARTBEAT_SECONDS:
             Heartbeat.objects.update_or_create(worker=self.name, defaults={"at": now})
             self.last = now
+        if self.told_on != now.date():
+            liveness.log_sunsets(now.date())
+            self.told_on = now.date()
         return 0

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from cineflow.api import idempotency
 from cineflow.core.faults import fault
-from providers import client_events
+from providers import client_events, liveness
 from runs import leftovers, notices, start_images
 from runs.models import Heartbeat
 from runs.sweep import Sweep
@@ -38,7 +38,7 @@ def wake() -> None:
 
 @shared_task(name="runs.tasks.housekeeping")
 def housekeeping() -> None:
-    """What no task waits for: old heartbeats, client events and keys, and files that a crash has left."""
+    """What no task waits for: old heartbeats, client events and keys, files that a crash has left, ends to be told."""
     now = timezone.now()
     Heartbeat.objects.filter(at__lt=now - timedelta(days=1)).delete()
     client_events.prune(now=now)
@@ -46,6 +46,7 @@ def housekeeping() -> None:
     notices.prune(now=now)
     start_images.forget_fetched()
     leftovers.sweep(time.time())
+    liveness.log_sunsets(now.date())
 
 
 def hint() -> None:

@@ -6,7 +6,7 @@ want the key. No list, no cancel. `no_valid_channel_error` comes with HTTP 500, 
 
 A model's `options`, beside those of `providers.videos`:
 - `family`: "sora" (the default), "seedance", "veo" or "wan" (HappyHorse too): which body it takes
-- `resolution`, default "720p", and `pro_resolution` for pro shots: not for sora, which has `sizes`
+- `resolution`, default "720p": not for sora, which has `sizes`
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from providers.base import GenerationRequest
-from providers.calls import label, option, ratio
+from providers.calls import label, option, ratio, vendors_name
 from providers.videos import Profile, Videos
 
 _RESOLUTION = "720p"
@@ -31,7 +31,7 @@ class Family:
 
 def _seedance(request: GenerationRequest) -> Body:
     return {
-        "model": request.model,
+        "model": vendors_name(request.model),
         "prompt": request.prompt,
         "duration": request.seconds,
         "ratio": ratio(request),
@@ -47,7 +47,7 @@ def _with_image_url(body: Body, link: str) -> Body:
 
 def _veo(request: GenerationRequest) -> Body:
     return {
-        "model": request.model,
+        "model": vendors_name(request.model),
         "prompt": request.prompt,
         "seconds": request.seconds,  # a number here
         "size": label(request, _RESOLUTION),
@@ -61,7 +61,7 @@ def _without_picture(body: Body, link: str) -> Body:
 def _wan(request: GenerationRequest) -> Body:
     """As Alibaba's own API has it."""
     return {
-        "model": request.model,
+        "model": vendors_name(request.model),
         "input": {"prompt": request.prompt},
         "parameters": {
             "resolution": label(request, _RESOLUTION).upper(),

@@ -174,7 +174,7 @@ def _error(body: Mapping[str, Any] | None) -> ErrorBody:
             return ErrorBody(str(more.get("status_msg") or ""), str(number))
     error = error_body(body)
     told = _NUMBER.search(error.message)
-    return ErrorBody(error.message, told[1] if told else error.code, error.kind)
+    return ErrorBody(error.message, told[1]) if told else error
 
 
 def _meaning(answer: HttpAnswer, error: ErrorBody) -> Code | None:

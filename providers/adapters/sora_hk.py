@@ -39,7 +39,7 @@ from providers.base import (
     SubmitOutcome,
     Working,
 )
-from providers.calls import address, bearer, option
+from providers.calls import address, bearer, option, vendors_name
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.messages import clean
 from providers.replies import (
@@ -179,7 +179,7 @@ class SoraHK(Adapter):
 
 
 def _is_pro(request: GenerationRequest) -> bool:
-    return request.is_pro or request.model == _PRO_MODEL
+    return request.is_pro or vendors_name(request.model) == _PRO_MODEL
 
 
 def _code(body: Mapping[str, Any] | None) -> int:

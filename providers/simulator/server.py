@@ -28,6 +28,7 @@ from providers.simulator import (
 )
 from providers.simulator.engine import ENGINE, Engine
 from providers.simulator.ledger import POST
+from providers.simulator.quoting import quote_key
 from providers.simulator.webhooks import OUTBOX, Outbox
 
 # Whoever has a PREFIX and a build_app(). A longer prefix comes before the one it begins with.
@@ -55,7 +56,7 @@ _GRACE = 0.5
 
 
 def build_app(engine: Engine) -> web.Application:
-    app = web.Application(middlewares=[_record_posts])
+    app = web.Application(middlewares=[_record_posts, quote_key])
     app[ENGINE] = engine
     app[OUTBOX] = Outbox()
     app.on_shutdown.append(app[OUTBOX].close)

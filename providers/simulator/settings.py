@@ -22,3 +22,5 @@ class Settings(BaseModel):
     """The look-up does not work: every listing answers this status."""
     webhook_secret: str = "whsec_c2ltdWxhdGVkIHNlY3JldA=="  # noqa: S105 - nobody's but the simulator's
     """Signs the notices of those vendors that share one with their clients."""
+    quote_key: bool = False
+    """Every text of an error repeats the key that came with the request, in several spellings."""

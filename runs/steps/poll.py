@@ -25,7 +25,7 @@ from providers.base import (
 )
 from providers.errors import Code, Failure, UnexpectedReply
 from providers.http import PollClient
-from providers.messages import hide
+from providers.messages import clean, hide
 from providers.models import ProviderModel
 from runs import lifecycle
 from runs.freezing import thawed
@@ -166,19 +166,17 @@ def _read(
 ) -> PollAnswer:
     if isinstance(answer, NoAnswer):
         return answer
+    # A provider may quote what we sent, even in its word for a state.
+    hidden = attempt.prompt, registry.account(attempt.provider_id).key
     try:
         outcome = read(attempt, answer)
         if isinstance(outcome, Failed | NoAnswer):
-            key = registry.account(attempt.provider_id).key
-            return replace(outcome, failure=hide(outcome.failure, attempt.prompt, key))
+            return replace(outcome, failure=hide(outcome.failure, *hidden))
         return outcome
     except UnexpectedReply as error:
-        logger.warning("%s sent a poll answer we cannot read: %s", attempt.provider_id, error)
-        return NoAnswer(
-            Failure(
-                Code.UNKNOWN_ERROR, f"{attempt.provider_id} sent an answer we cannot read: {error}"
-            )
-        )
+        words = clean(f"{attempt.provider_id} sent an answer we cannot read: {error}", *hidden)
+        logger.warning("attempt %s: %s", attempt.pk, words)
+        return NoAnswer(Failure(Code.UNKNOWN_ERROR, words))
     except Exception as error:  # noqa: BLE001 - as above
         return _our_fault(attempt, error)
 

@@ -154,10 +154,9 @@ def test_wan_has_its_prompt_inside() -> None:
     assert call.json == body | {"input": {"prompt": "A city at dusk", "media": media}}
 
 
-def test_a_pro_shot_may_be_finer() -> None:
-    options = {"pro_resolution": "1080p"}
-    assert submitted("seedance", options=options).json["resolution"] == "720p"
-    assert submitted("seedance", options=options, is_pro=True).json["resolution"] == "1080p"
+def test_a_model_with_a_suffix_is_another_row_of_the_same_model() -> None:
+    body = submitted("seedance", model="seedance-2#1080p", options={"resolution": "1080p"}).json
+    assert (body["model"], body["resolution"]) == ("seedance-2", "1080p")
 
 
 def test_a_family_that_is_not_known_is_not_sent() -> None:

@@ -145,7 +145,7 @@ def test_a_save_keeps_what_the_engine_wrote_to_a_model_while_it_was_saved(
     with CaptureQueriesContext(connection) as captured:
         admin_client.post(path, form)
     (update,) = [q["sql"] for q in captured if 'UPDATE "providers_providermodel"' in q["sql"]]
-    assert update.count("=") == 2  # the price, and which row
+    assert update.count(" = ") == 3  # the price, who set it, and which row
     assert '"price_per_second" =' in update
 
 

@@ -66,12 +66,9 @@ def test_a_list_comes_in_the_envelope(api: APIClient) -> None:
 
 def test_a_model_has_the_contracts_fields(api: APIClient) -> None:
     model = get(api, "models/sora2")
-    assert {**model, "description": "…"} == {
-        "id": "sora2",
-        "display_name": "Sora2",
-        "description": "…",
-        "enabled": True,
-    }
+    contract = {name: model[name] for name in ("id", "display_name", "enabled")}
+    assert contract == {"id": "sora2", "display_name": "Sora2", "enabled": True}
+    assert isinstance(model["description"], str)
     assert get(api, "models")["items"][0] == model
 
 
@@ -90,6 +87,7 @@ def test_a_provider_has_the_contracts_fields(api: APIClient) -> None:
         "configured": False,
         **HEALTHY,
         "provider_models": [{"name": "sora2", **HEALTHY}, {"name": "sora2-pro", **HEALTHY}],
+        "warnings": [],
     }
     assert get(api, "providers")["items"][0] == provider
     assert get(api, "admin/providers")["items"][0] == provider
@@ -222,6 +220,7 @@ def test_every_field_of_a_provider_can_be_changed(api: APIClient) -> None:
         **EVERYTHING,
         **HEALTHY,
         "provider_models": [{"name": "sora-2", **HEALTHY}, {"name": "sora-2-pro", **HEALTHY}],
+        "warnings": [],
     }
     assert get(api, "providers/openai") == response.json()
 
@@ -278,6 +277,7 @@ def test_only_the_columns_that_were_sent_are_written(api: APIClient) -> None:
         ("not_before", None),
         ("breaker", "closed"),
         ("provider_models", []),
+        ("warnings", []),
         ("colour", "red"),
     ],
 )
@@ -383,7 +383,10 @@ def test_a_models_texts_and_switch_can_be_changed(api: APIClient) -> None:
     body = {"display_name": "Sora Two", "description": "New.", "enabled": False}
     response = patch(api, "models/sora2", body)
     assert response.status_code == 200
-    assert response.json() == {"id": "sora2", **body, "provider_map": SORA_2_MAP}
+    changed = response.json()
+    assert {name: changed[name] for name in body} == body
+    assert (changed["id"], changed["provider_map"]) == ("sora2", SORA_2_MAP)
+    assert changed == get(api, "admin/models/sora2")
     assert get(api, "admin/models/sora2") == response.json()
 
 

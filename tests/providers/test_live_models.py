@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 SEEDS = [
     import_module(f"providers.migrations.{name}")
-    for name in ("0013_seed_openrouter", "0014_seed_ark_and_minimax")
+    for name in ("0008_seed_openrouter", "0009_seed_ark_and_minimax")
 ]
 OURS = ["openrouter", "ark", "minimax"]
 OFFERED = {model["id"]: model for model in openrouter_models.MODELS}

@@ -19,6 +19,7 @@ from providers.base import (
     Notice,
     PollOutcome,
     Rejected,
+    Standing,
     StartImage,
     SubmitOutcome,
     Unverified,
@@ -170,6 +171,13 @@ UNREADABLE_POLLS = {
     "error_with_status_200": "None",
     "cut_json": "no JSON object",
 }
+STANDINGS: dict[str, Standing | Failure] = {
+    "models": Standing("lists 2 models", models=("sora-2", "gpt-5.1")),
+    "none_listed": Standing("lists 0 models", models=()),
+    "invalid_key": Failure(Code.UNAUTHORIZED, BAD_KEY, 401, provider_code="invalid_api_key"),
+    "no_such_route": Failure(Code.DEPENDENCY_ERROR, "Not Found", 404, gone=True),
+}
+UNREADABLE_STANDINGS = {"page_of_a_website": "no list"}
 
 
 def recorded(name: str) -> HttpAnswer:
@@ -260,10 +268,27 @@ def test_a_poll_that_cannot_be_read_raises(name: str) -> None:
         ADAPTER.read_poll(ACCOUNT, Job("a"), recorded(f"poll_{name}"))
 
 
+def test_the_free_request_lists_the_models() -> None:
+    url = "https://relay.example/v1/models"
+    assert ADAPTER.standing(ACCOUNT) == HttpCall("GET", url, secret_headers=KEY)
+
+
+@pytest.mark.parametrize("name", STANDINGS)
+def test_an_answer_to_the_free_request(name: str) -> None:
+    assert ADAPTER.read_standing(recorded(f"standing_{name}")) == STANDINGS[name]
+
+
+@pytest.mark.parametrize("name", UNREADABLE_STANDINGS)
+def test_a_free_answer_that_cannot_be_read_raises(name: str) -> None:
+    with pytest.raises(UnexpectedReply, match=UNREADABLE_STANDINGS[name]):
+        ADAPTER.read_standing(recorded(f"standing_{name}"))
+
+
 def test_every_recorded_answer_is_read() -> None:
     submits = {f"submit_{name}" for name in SUBMITS | UNREADABLE_SUBMITS}
     polls = {f"poll_{name}" for name in POLLS | UNREADABLE_POLLS}
-    assert {path.stem for path in WIRE.iterdir()} == submits | polls
+    standings = {f"standing_{name}" for name in STANDINGS | UNREADABLE_STANDINGS}
+    assert {path.stem for path in WIRE.iterdir()} == submits | polls | standings
 
 
 def test_no_status_without_a_body_is_an_acceptance() -> None:

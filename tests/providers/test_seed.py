@@ -15,7 +15,11 @@ pytestmark = pytest.mark.django_db
 
 seed = import_module("providers.migrations.0002_seed")
 recovery = import_module("providers.migrations.0006_recovery_of_the_seeded")
+aihubmix = import_module("providers.migrations.0014_seed_aihubmix")
 CONTRACT = [row[0] for row in seed.PROVIDERS]
+CONTRACTS_MODELS = ProviderModel.objects.filter(
+    provider__in=CONTRACT, name__in=[row[1] for row in seed.PROVIDER_MODELS]
+)
 TABLES: list[Any] = [Provider, VideoModel, ProviderModel, Route]
 
 
@@ -82,8 +86,7 @@ def test_the_map_names_providers_in_the_order_they_are_asked() -> None:
 
 
 def test_each_provider_model_knows_how_it_relates_to_pro() -> None:
-    models = ProviderModel.objects.filter(provider__in=CONTRACT)
-    found = models.values_list("provider", "name", "pro")
+    found = CONTRACTS_MODELS.values_list("provider", "name", "pro")
     assert set(found) == {
         ("sora_hk", "sora2", "on_request"),
         ("sora_hk", "sora2-pro", "on_request"),
@@ -98,8 +101,7 @@ def test_each_provider_model_knows_how_it_relates_to_pro() -> None:
 
 
 def test_prices_are_seeded_only_where_they_are_known() -> None:
-    models = ProviderModel.objects.filter(provider__in=CONTRACT)
-    priced = models.exclude(price_per_second=None)
+    priced = CONTRACTS_MODELS.exclude(price_per_second=None)
     found = priced.values_list("provider", "name", "price_per_second", "price_as_of", "retired_at")
     ended, as_of = date(2026, 9, 24), date(2026, 9, 1)
     assert set(found) == {
@@ -124,3 +126,28 @@ def test_going_back_takes_the_seed_away() -> None:
     assert not Provider.objects.filter(pk__in=ours).exists()
     assert not ProviderModel.objects.filter(provider__in=ours).exists()
     assert not VideoModel.objects.filter(pk__in=[row[0] for row in seed.MODELS]).exists()
+
+
+def test_aihubmix_models_name_their_family() -> None:
+    ours = ProviderModel.objects.filter(provider="aihubmix")
+    families = {model.name: model.options.get("family") for model in ours}
+    assert families == dict.fromkeys(aihubmix.SORA) | {
+        "doubao-seedance-2-0-260128": "seedance",
+        "doubao-seedance-2-0-fast-260128": "seedance",
+        "veo-3.1-generate-preview": "veo",
+        "veo-3.1-fast-generate-preview": "veo",
+    }
+    assert {tuple(model.image_inputs or ()) for model in ours if model.name in aihubmix.SORA} == {
+        ("upload",)
+    }
+    routed = Route.objects.filter(provider_model__in=ours.exclude(name__in=aihubmix.SORA))
+    assert set(routed.values_list("model_id", "provider_model__name")) == set(aihubmix.ROUTES)
+
+
+def test_what_somebody_has_set_at_aihubmix_stays() -> None:
+    ProviderModel.objects.filter(name="sora-2", provider="aihubmix").update(image_inputs=["url"])
+    ProviderModel.objects.filter(name="veo-3.1-generate-preview").update(options={"family": "sora"})
+    aihubmix.seed(apps, None)
+    kept = ProviderModel.objects.filter(provider="aihubmix")
+    assert kept.get(name="sora-2").image_inputs == ["url"]
+    assert kept.get(name="veo-3.1-generate-preview").options == {"family": "sora"}

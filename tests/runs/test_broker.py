@@ -25,7 +25,7 @@ from tests.processes import wait_for, workers
 from tests.providers.simulated import simulator
 from tests.runs.conftest import Machine, MakeBoard, MakeRun
 from tests.runs.racing import assert_sound
-from tests.runs.test_workers import FAST, has_ended, provider
+from tests.runs.test_workers import FAST, PATIENT, has_ended, provider
 from tests.servers import frozen_redis, redis_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -159,7 +159,7 @@ def test_what_happens_to_messages_changes_no_row(
     disturb: Callable[[str], None], start: MakeRun, tmp_path: Path
 ) -> None:
     with redis_server() as url, simulator(seconds=0.5) as far_end:
-        env = {**provider(far_end), "REDIS_URL": url}
+        env = {**provider(far_end), **PATIENT, "REDIS_URL": url}
         with workers(2, tmp_path, **env), again_and_again(lambda: disturb(url)):
             run = start(*["a city"] * 30, concurrency=10)
             wait_for(lambda: has_ended(run))

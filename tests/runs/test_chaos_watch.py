@@ -14,7 +14,9 @@ pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="chaos runs on PostgreSQL"),
 ]
 
-CLAIM = "UPDATE runs_task SET fence = fence + 1, step = 'poll', lease_until = now()"
+CLAIM = (
+    "UPDATE runs_task SET fence = fence + 1, status = 'running', step = 'poll', lease_until = now()"
+)
 WRITE = "UPDATE runs_task SET progress = 7"
 
 

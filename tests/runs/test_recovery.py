@@ -259,9 +259,9 @@ def test_a_download_over_which_workers_die_is_set_aside(
 ) -> None:
     run = start("a city")
     machine.submit()
-    Task.objects.update(step="download", due_at=machine.now, crashes=2, alone=True)
-    Attempt.objects.update(phase=Phase.DOWNLOADING, output={"url": "http://127.0.0.1:1/v.mp4"})
-    Task.objects.update(lease_until=machine.now)
+    machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS)
+    poll.turn(machine.polls, machine.now)
+    Task.objects.update(crashes=2, alone=True, lease_until=machine.now)
     machine.now += timedelta(seconds=1)
     machine.download()
     task = only_task(run)

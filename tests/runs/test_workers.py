@@ -36,6 +36,15 @@ FAST = {
     "SWEEP_INTERVAL_SECONDS": "0.3",
 }
 
+# Where nobody dies no lease may run out either, however busy the machine is.
+PATIENT = {
+    "SUBMIT_LEASE_SECONDS": "120",
+    "POLL_LEASE_SECONDS": "60",
+    "DOWNLOAD_LEASE_SECONDS": "60",
+    "API_REQUEST_TIMEOUT_SECONDS": "60",
+    "SEND_WITHIN_SECONDS": "60",
+}
+
 
 def provider(far_end: Simulator) -> dict[str, str]:
     return {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": far_end.base_url, **FAST}
@@ -56,17 +65,9 @@ def has_created(far_end: Simulator, jobs: int) -> bool:
 
 
 def test_four_hundred_jobs_with_fifty_in_flight(start: MakeRun, tmp_path: Path) -> None:
-    # Nobody dies here, so no lease may run out either, however busy the machine is.
-    patient = {
-        "SUBMIT_LEASE_SECONDS": "120",
-        "POLL_LEASE_SECONDS": "60",
-        "DOWNLOAD_LEASE_SECONDS": "60",
-    }
     with (
         simulator(seconds=0.5) as far_end,
-        workers(
-            2, tmp_path, **{**provider(far_end), **patient, "API_REQUEST_TIMEOUT_SECONDS": "60"}
-        ),
+        workers(2, tmp_path, **{**provider(far_end), **PATIENT}),
     ):
         run = start(*["a city"] * 200, gen_count=2, concurrency=50)
         wait_for(lambda: has_ended(run), seconds=400)

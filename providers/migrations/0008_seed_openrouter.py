@@ -111,6 +111,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0012_pro_only")]
+    dependencies = [("providers", "0007_pro_only")]
 
     operations = [migrations.RunPython(seed, remove)]

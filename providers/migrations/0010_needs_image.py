@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0014_seed_ark_and_minimax")]
+    dependencies = [("providers", "0009_seed_ark_and_minimax")]
 
     operations = [
         migrations.AddField(

@@ -95,6 +95,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0017_seed_replicate")]
+    dependencies = [("providers", "0012_seed_replicate")]
 
     operations = [migrations.RunPython(seed, remove)]

@@ -64,6 +64,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0016_seed_fal")]
+    dependencies = [("providers", "0011_seed_fal")]
 
     operations = [migrations.RunPython(seed, remove)]

@@ -147,6 +147,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0015_needs_image")]
+    dependencies = [("providers", "0010_needs_image")]
 
     operations = [migrations.RunPython(seed, remove)]

@@ -45,7 +45,7 @@ def seed(apps, schema_editor):
         return
     ProviderModel = apps.get_model("providers", "ProviderModel")
     ours = ProviderModel.objects.filter(provider_id=PROVIDER)
-    ours.filter(name__in=SORA, image_inputs=None).update(image_inputs=["upload"])
+    ours.filter(name__in=SORA, image_inputs__isnull=True).update(image_inputs=["upload"])
     found = {}
     for name, known in PROVIDER_MODELS:
         found[name], _ = ProviderModel.objects.get_or_create(
@@ -67,6 +67,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0018_seed_runway")]
+    dependencies = [("providers", "0013_seed_runway")]
 
     operations = [migrations.RunPython(seed, remove)]

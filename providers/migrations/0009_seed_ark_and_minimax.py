@@ -101,6 +101,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0013_seed_openrouter")]
+    dependencies = [("providers", "0008_seed_openrouter")]
 
     operations = [migrations.RunPython(seed, remove)]

@@ -7,7 +7,7 @@ import providers.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("providers", "0019_seed_aihubmix"),
+        ("providers", "0014_seed_aihubmix"),
     ]
 
     operations = [
