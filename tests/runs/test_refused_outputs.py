@@ -54,9 +54,9 @@ def test_a_refused_input_is_never_sent_again(
 def test_the_providers_own_word_is_told(
     start: MakeRun, machine: Machine, far_end: Simulator
 ) -> None:
-    task = only_task(machine.run_to_end(start(OUTPUT)))
+    task = only_task(machine.run_to_end(start("A singer [[sim:submit=moderation]]")))
     (attempt,) = metadata.of_task(task)["attempts"]
-    assert attempt["provider_code"] == "OutputVideoSensitiveContentDetected"
+    assert attempt["provider_code"] == "moderation_blocked"
 
 
 def test_an_attempt_that_got_over_its_error_does_not_keep_the_word(
