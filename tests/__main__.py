@@ -1,5 +1,6 @@
 """`python -m tests [--only sqlite|postgres] [pytest arguments]`: all tests, on either database.
 
+What touches no database (`once`, given out in conftest.py) runs in the first half alone.
 Each half has a database, a Redis-compatible server and a data folder of its own. What
 TEST_DATABASE_URL (PostgreSQL) and TEST_REDIS_URL name is used instead of a server started here;
 the tests empty it.
@@ -27,6 +28,7 @@ from tests.servers import interrupt_on_signals, postgres_server, redis_server
 
 ROOT = Path(__file__).resolve().parent.parent
 HALVES = ("sqlite", "postgres")
+_NOT_AGAIN = ("-m", "not once")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,12 @@ def main(arguments: Sequence[str]) -> int:
     options, pytest_arguments = _parse(arguments)
     interrupt_on_signals()
     try:
-        results = {name: _run_half(name, pytest_arguments) for name in options.only or HALVES}
+        halves = options.only or HALVES
+        results = {
+            # Before the caller's arguments: a choice of theirs goes before ours.
+            name: _run_half(name, [*(_NOT_AGAIN if name != halves[0] else ()), *pytest_arguments])
+            for name in halves
+        }
     except KeyboardInterrupt:
         print("Interrupted.")
         return 130
