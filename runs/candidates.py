@@ -1,21 +1,19 @@
 """What routing chooses from: the catalogue's rows and the present load, as the pure values of `providers.routing`."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 
-from providers import capabilities, registry
-from providers.base import ImageInput
+from providers import abilities, liveness, registry
 from providers.models import ProviderModel, Route
 from providers.offers import Candidate
 from runs.models import Attempt, Phase
 
 _MEASURED_JOBS = 200
-Item = TypeVar("Item")
 Key = str | tuple[str, str]
 
 
@@ -99,12 +97,10 @@ def _idle(model: ProviderModel, now: datetime, position: int) -> Candidate:
         configured=registry.is_configured(provider.pk),
         missing=registry.missing(provider.pk),
         retired_at=model.retired_at,
-        dead=_is_dead(model, now.date()),
-        durations=_read(capabilities.lengths, model.durations or provider.supported_durations),
-        resolutions=_read(
-            capabilities.resolutions, model.resolutions or provider.supported_resolutions
-        ),
-        image_inputs=_image_inputs(model),
+        dead=liveness.is_retired(model, now.date()),
+        durations=abilities.durations(model),
+        resolutions=abilities.resolutions(model),
+        image_inputs=abilities.image_inputs(model),
         needs_image=model.needs_image,
         max_prompt_length=model.max_prompt_length,
         pro=model.pro,
@@ -118,33 +114,10 @@ def _idle(model: ProviderModel, now: datetime, position: int) -> Candidate:
     )
 
 
-def _read(read: Callable[[Any], Sequence[Item]], value: Any) -> Sequence[Item]:
-    """Nothing where the catalogue says nothing sensible: one bad row holds up no other."""
-    try:
-        return read(value)
-    except ValueError:
-        return ()
-
-
-def _image_inputs(model: ProviderModel) -> Sequence[ImageInput]:
-    """The model's own, or else its adapter's; none where the provider's are switched off."""
-    if not model.provider.supports_image_to_video:
-        return ()
-    if model.image_inputs is not None:
-        return _read(capabilities.image_inputs, model.image_inputs)
-    return registry.image_inputs(model.provider_id)
-
-
 def _options(model: ProviderModel) -> dict[str, Any]:
     """What an attempt keeps of its model: what the adapter needs to know, and how it takes a start image."""
     image = {"image_inputs": model.image_inputs, "max_image_bytes": model.max_image_bytes}
     return {**model.options, **{name: value for name, value in image.items() if value is not None}}
-
-
-def _is_dead(model: ProviderModel, today: date) -> bool:
-    """Past its retirement, at its vendor's own address; another base URL brings it back."""
-    gone = model.retired_at is not None and model.retired_at <= today
-    return gone and registry.is_vendor_base_url(model.provider_id)
 
 
 def _loaded(known: _Known, load: Load) -> Candidate:
