@@ -247,6 +247,16 @@ def test_a_failed_download_keeps_its_job_and_is_fetched_by_a_retry(
     assert Attempt.objects.count() == 1
 
 
+def test_a_model_that_its_vendor_ended_is_not_asked_for_there(
+    start: MakeRun, machine: Machine, settings: Any
+) -> None:
+    at_its_vendor = {"key": "sk-test", "base_url": "https://api.openai.com/v1", "dialect": "openai"}
+    settings.PROVIDERS = {**settings.PROVIDERS, "openai": at_its_vendor}
+    task = only_task(machine.run_to_end(start("a city", model_id="sora2")))
+    assert (task.error_code, Attempt.objects.count()) == ("no_provider", 0)
+    assert "ended it on 2026-09-24" in task.error_msg
+
+
 def test_no_provider_says_which_variable_to_set(
     start: MakeRun, machine: Machine, settings: Any
 ) -> None:
