@@ -1,29 +1,38 @@
 """Fetching a finished video: whole or not at all, resumed after a cut, the key kept at home."""
 
+import asyncio
 import hashlib
 import os
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Generic, TypeVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from urllib3 import BaseHTTPResponse
+import aiohttp
+from yarl import URL
 
 from providers.base import HttpCall
-from providers.connections import WIRE_ERRORS, Wire, Wires, prepare, reason
+from providers.connections import CONNECT_TIMEOUT, WIRE_ERRORS, prepare, reason, session
 from providers.errors import Code, Failure
+from providers.loop import Loop
 from providers.proxies import Proxies
 from providers.replies import retry_after
+
+T = TypeVar("T")
 
 MAX_TRIES = 5
 MAX_REDIRECTS = 5
 # A stalled transfer is better asked for again than waited for.
 STALL_SECONDS = 20.0
 PAUSE_SECONDS = 0.2
+_LIMITS = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=STALL_SECONDS)
+# Threads that sync and check what came.
+_FINISHERS = 4
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _STATUS_TEXTS = {
@@ -58,85 +67,121 @@ class _Interrupted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What to fetch, and its limits. `deadline` is of `time.monotonic`."""
+class Order(Generic[T]):
+    """Write the body of `call` to `target`, within `timeout` seconds, and sync it; what `then` makes of it is the
+    result."""
 
     call: HttpCall
-    deadline: float
+    target: Path
+    timeout: float
     max_bytes: int
-    proxies: Proxies
-    wires: Wires
-    on_progress: Callable[[int], None] | None = None
+    then: Callable[[Downloaded], T]
 
 
-def download(order: Order, target: Path) -> Downloaded:
-    with target.open("wb") as file:
-        done = _Transfer(order, file).run()
-        file.flush()
-        os.fsync(file.fileno())
-    return done
+class Downloads:
+    """Files for many at once, whose futures have what their order's `then` returns, or raise DownloadError, or
+    OSError of the disk.
+
+    They have a loop of their own: a disk that is slow to take what comes holds up no submit and no poll.
+    """
+
+    def __init__(self, proxies: Proxies) -> None:
+        self._proxies = proxies
+        self._loop = Loop("downloads", partial(session, auto_decompress=False))
+        self._finishers = ThreadPoolExecutor(_FINISHERS, thread_name_prefix="finisher")
+
+    def start(self, orders: Sequence[Order[T]]) -> list[Future[T]]:
+        return self._loop.start([partial(self._fetched, order=order) for order in orders])
+
+    def close(self) -> None:
+        self._loop.close()
+        self._finishers.shutdown(wait=False, cancel_futures=True)
+
+    async def _fetched(self, session: aiohttp.ClientSession, *, order: Order[T]) -> T:
+        with order.target.open("wb") as file:
+            try:
+                async with asyncio.timeout(order.timeout):
+                    done = await _Transfer(order, session, self._proxies, file).run()
+            except TimeoutError:
+                raise _error("The video did not arrive whole in the time it may take.") from None
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._finishers, _finished, file, done, order.then)
+
+
+def _finished(file: BinaryIO, done: Downloaded, then: Callable[[Downloaded], T]) -> T:
+    file.flush()
+    os.fsync(file.fileno())
+    return then(done)
 
 
 class _Transfer:
     """One file on its way; lives through several connections."""
 
-    def __init__(self, order: Order, file: BinaryIO) -> None:
+    def __init__(
+        self,
+        order: Order[Any],
+        session: aiohttp.ClientSession,
+        proxies: Proxies,
+        file: BinaryIO,
+    ) -> None:
         self._order = order
+        self._session = session
+        self._proxies = proxies
         self._file = file
-        self._told = time.monotonic()
         self._total: int | None = None
         self._start_over()
 
-    def run(self) -> Downloaded:
+    async def run(self) -> Downloaded:
         why = ""
         for number in range(MAX_TRIES):
-            self._pause(number)
+            await asyncio.sleep(PAUSE_SECONDS * number)
             try:
-                return self._once(fresh=number > 0)
+                return await self._once()
             except _Interrupted as interrupted:
                 why = str(interrupted)
         raise _error(f"The video did not arrive whole after {MAX_TRIES} tries: {why}.")
 
-    def _pause(self, number: int) -> None:
-        pause = PAUSE_SECONDS * number
-        if time.monotonic() + pause >= self._order.deadline:
-            raise _error("The video did not arrive whole in the time it may take.")
-        if pause:
-            time.sleep(pause)
-
-    def _once(self, *, fresh: bool) -> Downloaded:
-        with self._answer(fresh=fresh) as (wire, answer):
+    async def _once(self) -> Downloaded:
+        async with self._answer() as answer:
             if answer.status == 416 and self._received:
                 # There is less of it than we have: another file by now.
                 self._start_over()
                 raise _Interrupted("it changed meanwhile")
             _check(answer)
             self._place(answer)
-            self._receive(wire, answer)
+            await self._receive(answer)
             return self._finished(answer)
 
-    @contextmanager
-    def _answer(self, *, fresh: bool) -> Iterator[tuple[Wire, BaseHTTPResponse]]:
-        """The answer at the end of the redirects. `fresh`: not over a connection that may have gone stale."""
+    @asynccontextmanager
+    async def _answer(self) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer at the end of the redirects."""
         url, secrets = self._order.call.url, True
         for _ in range(MAX_REDIRECTS + 1):
-            with self._order.wires.open(url, self._order.deadline, fresh=fresh) as wire:
-                answer = self._ask(wire, url, secrets=secrets)
+            answer = await self._ask(url, secrets=secrets)
+            async with answer:
                 if answer.status not in _REDIRECTS:
-                    yield wire, answer
+                    yield answer
                     return
                 url, old = redirected(url, answer.headers.get("location", "")), url
                 # Once it has led elsewhere it stays without: a way back is chosen by strangers.
                 secrets = secrets and _origin(url) == _origin(old)
         raise _error("The video's address redirects too often.")
 
-    def _ask(self, wire: Wire, url: str, *, secrets: bool) -> BaseHTTPResponse:
+    async def _ask(self, url: str, *, secrets: bool) -> aiohttp.ClientResponse:
         try:
             request = prepare(self._order.call, url=url, extra=self._range(), secrets=secrets)
         except ValueError:
             raise _error("The video's address or the key cannot be used in a request.") from None
         try:
-            return wire.begin(request, self._order.proxies, read_timeout=STALL_SECONDS)
+            return await self._session.request(
+                request.method or "",
+                URL(request.url or "", encoded=True),
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+                proxy=self._proxies.choose(url),
+                timeout=_LIMITS,
+            )
         except WIRE_ERRORS as error:
             raise _Interrupted(reason(error)) from None
 
@@ -145,7 +190,7 @@ class _Transfer:
             return {}
         return {"Range": f"bytes={self._received}-", "If-Range": self._validator}
 
-    def _place(self, answer: BaseHTTPResponse) -> None:
+    def _place(self, answer: aiohttp.ClientResponse) -> None:
         """Go to where the answer's bytes belong; learn how many there should be."""
         start, total = _extent(answer)
         if start != self._received:
@@ -165,31 +210,24 @@ class _Transfer:
         self._total = None
         self._validator = ""
 
-    def _receive(self, wire: Wire, answer: BaseHTTPResponse) -> None:
-        chunks = wire.raw_chunks(answer)
-        while chunk := self._read(chunks):
+    async def _receive(self, answer: aiohttp.ClientResponse) -> None:
+        while chunk := await self._read(answer):
             self._file.write(chunk)
             self._hash.update(chunk)
             self._received += len(chunk)
             if self._received > self._order.max_bytes:
                 raise _too_long(self._order.max_bytes)
-            self._tell()
 
-    def _read(self, chunks: Iterator[bytes]) -> bytes:
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         """Apart from the writing, so that a full disk is not taken for a broken wire."""
         try:
-            return next(chunks, b"")
+            return await answer.content.readany()
         except WIRE_ERRORS as error:
             if not self._validator:
                 self._start_over()
             raise _Interrupted(reason(error)) from None
 
-    def _tell(self) -> None:
-        if self._order.on_progress and time.monotonic() - self._told >= 1:
-            self._told = time.monotonic()
-            self._order.on_progress(self._received)
-
-    def _finished(self, answer: BaseHTTPResponse) -> Downloaded:
+    def _finished(self, answer: aiohttp.ClientResponse) -> Downloaded:
         if self._total not in (None, self._received):
             self._start_over()
             raise _Interrupted("it is not as long as was said")
@@ -199,7 +237,7 @@ class _Transfer:
         return Downloaded(self._received, self._hash.hexdigest(), kind)
 
 
-def _check(answer: BaseHTTPResponse) -> None:
+def _check(answer: aiohttp.ClientResponse) -> None:
     status = answer.status
     if status not in (200, 206):
         raise _refused(answer)
@@ -210,7 +248,7 @@ def _check(answer: BaseHTTPResponse) -> None:
         raise _error("The provider sent the video in an encoding we did not ask for.")
 
 
-def _refused(answer: BaseHTTPResponse) -> DownloadError:
+def _refused(answer: aiohttp.ClientResponse) -> DownloadError:
     status = answer.status
     text = _STATUS_TEXTS.get(status, f"The provider did not hand out the video (HTTP {status}).")
     headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -218,7 +256,7 @@ def _refused(answer: BaseHTTPResponse) -> DownloadError:
     return DownloadError(failure, gone=status in (404, 410))
 
 
-def _extent(answer: BaseHTTPResponse) -> tuple[int, int | None]:
+def _extent(answer: aiohttp.ClientResponse) -> tuple[int, int | None]:
     """The place of the answer's first byte, and the size of the whole file if it is known."""
     if answer.status == 206:
         part = _CONTENT_RANGE.match(answer.headers.get("content-range", ""))
@@ -229,7 +267,7 @@ def _extent(answer: BaseHTTPResponse) -> tuple[int, int | None]:
     return 0, int(length) if length.isascii() and length.isdigit() else None
 
 
-def _validator(answer: BaseHTTPResponse) -> str:
+def _validator(answer: aiohttp.ClientResponse) -> str:
     """What tells one version of the file from another; weak tags do not, byte for byte."""
     tag = answer.headers.get("etag", "")
     strong = tag if tag.startswith('"') else ""

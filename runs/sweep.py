@@ -122,8 +122,9 @@ class Sweep:
         proxies = Proxies.from_environment(os.environ)
         self.polls = PollClient(proxies=proxies, limit=poll.BATCH)
         habits = schedule.Habits()
-        transport = Transport(timeout=settings.API_REQUEST_TIMEOUT_SECONDS, proxies=proxies)
-        submitter, downloader = submit.Submitter(transport, habits), download.Downloader(transport)
+        self.transport = Transport(timeout=settings.API_REQUEST_TIMEOUT_SECONDS, proxies=proxies)
+        submitter = submit.Submitter(self.transport, habits)
+        downloader = download.Downloader(self.transport)
         submits = Lane("submit", submitter.turn, submitter.close)
         downloads = Lane("download", downloader.turn, downloader.close)
         polls = Lane(
@@ -158,6 +159,7 @@ class Sweep:
         for lane in self.lanes:
             lane.join(timeout)
         self.polls.close()
+        self.transport.close()
 
 
 class Pulse:

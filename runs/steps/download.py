@@ -1,89 +1,29 @@
 """From a finished job to a file that is checked, hashed and on disk. Nothing here is ever paid again."""
 
-import errno
-import hashlib
-import logging
-import os
-import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import Future, wait
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from cineflow.core.faults import fault
-from providers import registry
-from providers.base import HttpCall, RenderLocally
 from providers.errors import Code, Failure
-from providers.http import DownloadError, Transport
-from providers.preview.render import RenderError, render_clip
-from runs import lifecycle, mp4, outputs
+from providers.http import Transport
+from runs import lifecycle, outputs
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task, VideoFile
+from runs.steps.fetching import Fetchers, Fetching, NotStored, Stored, result_of
 
-logger = logging.getLogger(__name__)
-
-MAX_VIDEO_BYTES = 4 << 30
 TRIES = 4
-# The disk is full, over quota, read-only or broken: no fault of the video's.
-_LOCAL = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EIO,
-    errno.EACCES,
-    errno.EMFILE,
-    errno.ENFILE,
-)
-# An address that has expired, or never was: a new one may be had.
-_STALE = (401, 403, 404, 410)
 _GROUP_SECONDS = 0.05
-# Drawing is work for the processor, unlike fetching: more at once would only take turns.
-_drawing = threading.BoundedSemaphore(os.cpu_count() or 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Fetching:
-    """One claimed download."""
-
-    task: Task
-    attempt: Attempt
-    folder: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A file in its place."""
-
-    path: str
-    bytes: int
-    sha256: str
-    facts: mp4.Facts
-
-
-@dataclass(frozen=True, slots=True)
-class NotStored:
-    """The video could not be brought here this time.
-
-    `local`: this machine is at fault, so it waits and no try is used up. `stale`: the address is no longer
-    good, so the provider is asked for a new one first.
-    """
-
-    why: str
-    local: bool = False
-    stale: bool = False
 
 
 class Downloader:
     """Fetches or renders a few videos side by side, and keeps their claims alive meanwhile."""
 
     def __init__(self, transport: Transport) -> None:
-        self.transport = transport
-        self.fetchers = ThreadPoolExecutor(settings.DOWNLOADERS, thread_name_prefix="fetcher")
-        self.pending: dict[Future[Stored | NotStored], Fetching] = {}
+        self.fetchers = Fetchers(transport)
+        self.pending: dict[Future[Stored], Fetching] = {}
         self.renewed: datetime | None = None
 
     def turn(self, now: datetime) -> int:
@@ -91,18 +31,21 @@ class Downloader:
         arrived = self._arrived()
         write(arrived, now=now)
         self._renew(now)
-        # More than can be fetched at once, so that no fetcher is idle while rows are written.
+        # Where they come fast, more than else at once, so that the wire is not idle while rows are written.
         limit = settings.DOWNLOADERS + min(2 * len(arrived), 4 * settings.DOWNLOADERS)
         started = claim(limit, now=now, held=list(self.pending.values()))
-        for fetching in started:
-            self.pending[self.fetchers.submit(bring, self.transport, fetching)] = fetching
+        self.pending |= zip(self.fetchers.fetch(started), started, strict=True)
         return len(arrived) + len(started) + len(self.pending)
 
     def _arrived(self) -> list[tuple[Fetching, Stored | NotStored]]:
         if not self.pending:
             return []
         done, _ = wait(self.pending, timeout=_GROUP_SECONDS)
-        return [(self.pending.pop(future), future.result()) for future in done]
+        return [
+            (fetching, result_of(fetching, future))
+            for future in done
+            if (fetching := self.pending.pop(future))
+        ]
 
     def _renew(self, now: datetime) -> None:
         often = timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS / 3)
@@ -114,7 +57,7 @@ class Downloader:
 
     def close(self) -> None:
         """Drop what has not begun; what is under way is claimed again by somebody when its lease ends."""
-        self.fetchers.shutdown(wait=False, cancel_futures=True)
+        self.fetchers.close()
 
 
 def claim(limit: int, *, now: datetime, held: Sequence[Fetching] = ()) -> list[Fetching]:
@@ -147,72 +90,6 @@ def claim(limit: int, *, now: datetime, held: Sequence[Fetching] = ()) -> list[F
         )
     }
     return [Fetching(task, attempts[task.pk], folders[task.run_id]) for task in tasks]
-
-
-# ---- bring: in a thread of its own, without the database ---------------------------------------------
-
-
-def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
-    """Fetch or render, check, hash, sync and place one video."""
-    try:
-        scratch = outputs.scratch(fetching.attempt.pk, fetching.task.fence)
-    except OSError as error:
-        return NotStored(f"The data folder cannot be written: {error.strerror}.", local=True)
-    try:
-        return _stored(fetching, scratch, _make(transport, fetching, scratch))
-    except DownloadError as error:
-        return NotStored(str(error), stale=error.failure.http_status in _STALE)
-    except mp4.NotAVideo as error:
-        return NotStored(f"What came is no video: {error}.")
-    except RenderError as error:
-        return NotStored(str(error))
-    except OSError as error:
-        words = f"The file cannot be written on this machine: {error.strerror or error}."
-        return NotStored(words, local=error.errno in _LOCAL)
-    except Exception as error:
-        logger.exception("attempt %s could not be stored", fetching.attempt.pk)
-        return NotStored(f"The video could not be stored: {type(error).__name__}.")
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _make(transport: Transport, fetching: Fetching, scratch: Path) -> str:
-    """Writes and syncs the file; returns its sha256."""
-    task, attempt = fetching.task, fetching.attempt
-    account, adapter = registry.account(attempt.provider_id), registry.adapter(attempt.provider_id)
-    match adapter.fetch(account, attempt.job, attempt.output or {}):
-        case HttpCall() as call:
-            done = transport.download(
-                call, scratch, timeout=settings.DOWNLOAD_TIMEOUT_SECONDS, max_bytes=MAX_VIDEO_BYTES
-            )
-            return done.sha256
-        case RenderLocally():
-            with _drawing:
-                _draw(task, attempt, scratch)
-            outputs.sync(scratch)
-            with scratch.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _draw(task: Task, attempt: Attempt, scratch: Path) -> None:
-    render_clip(
-        prompt=attempt.prompt,
-        segment_index=task.segment_index,
-        take=task.take,
-        resolution=task.snapshot["resolution"],
-        seconds=attempt.seconds,
-        target=scratch,
-        timeout=settings.DOWNLOAD_TIMEOUT_SECONDS,
-    )
-
-
-def _stored(fetching: Fetching, scratch: Path, digest: str) -> Stored:
-    facts, size = mp4.read(scratch), scratch.stat().st_size
-    name = outputs.file_name(fetching.task, fetching.attempt.number)
-    fault("downloaded_before_rename", fetching.attempt.prompt)
-    path = outputs.place(scratch, fetching.folder, name)
-    fault("renamed_before_commit")
-    return Stored(path, size, digest, facts)
 
 
 # ---- write: what came of it ----------------------------------------------------------------------------

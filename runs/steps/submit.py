@@ -3,8 +3,8 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, wait
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -14,28 +14,17 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from cineflow.core import clock
-from cineflow.core.faults import fault
-from providers import registry
-from providers.base import (
-    Accepted,
-    Account,
-    Adapter,
-    Ambiguous,
-    GenerationRequest,
-    ImageInput,
-    Rejected,
-    SubmitOutcome,
-)
-from providers.errors import Code, Failure, UnexpectedReply
-from providers.http import NotSent, SentNoAnswer, Transport
-from providers.messages import hide
+from providers.base import Accepted, Ambiguous, Rejected
+from providers.errors import Code, Failure
+from providers.http import Transport
 from providers.models import ProviderModel
-from runs import lifecycle, start_images
+from runs import lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
 from runs.steps import dispatch, errors, failures, recover, terms
 from runs.steps.dispatch import Sending
 from runs.steps.schedule import Habits
+from runs.steps.sending import Arrived, NoImage, Outcome, Senders, TooLate, outcome_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,29 +32,13 @@ logger = logging.getLogger(__name__)
 GROUP_ANSWERS_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class TooLate:
-    """Not sent: so long after its attempt was made that somebody may have taken it for lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoImage:
-    """Not sent: the start image cannot be had right now. No provider is at fault."""
-
-    failure: Failure
-
-
-Outcome = SubmitOutcome | TooLate | NoImage
-
-
 class Submitter:
     """Claims as many tasks as there are free senders and limits allow, and sends them side by side."""
 
     def __init__(self, transport: Transport, habits: Habits | None = None) -> None:
-        self.transport = transport
+        self.senders = Senders(transport)
         self.habits = habits or Habits()
-        self.senders = ThreadPoolExecutor(settings.SENDERS, thread_name_prefix="sender")
-        self.pending: dict[Future[Outcome], Sending] = {}
+        self.pending: dict[Future[Arrived], Sending] = {}
         self.unwritten: list[tuple[Sending, Outcome]] = []
 
     def turn(self, now: datetime) -> int:
@@ -90,8 +63,7 @@ class Submitter:
         self._send(_resends(limit - len(self.pending), now=now, suspects=suspects))
 
     def _send(self, sendings: Sequence[Sending]) -> None:
-        for sending in sendings:
-            self.pending[self.senders.submit(send, self.transport, sending)] = sending
+        self.pending |= zip(self.senders.send(sendings), sendings, strict=True)
 
     def _write(self, now: datetime, *, begun: float) -> int:
         """Write what was answered. While the database is away it is kept: it may name a job that is paid."""
@@ -114,11 +86,15 @@ class Submitter:
         if not self.pending:
             return []
         done, _ = wait(self.pending, timeout=GROUP_ANSWERS_SECONDS)
-        return [(self.pending.pop(future), future.result()) for future in done]
+        return [
+            (sending, outcome_of(sending, future.result()))
+            for future in done
+            if (sending := self.pending.pop(future))
+        ]
 
     def close(self) -> None:
         """Let what is on the wire come back, and write it: an answer thrown away is a job nobody owns."""
-        self.senders.shutdown(wait=True)
+        self.senders.close()
         while self.pending or self.unwritten:
             try:
                 self._write(clock.now(), begun=time.monotonic())
@@ -150,79 +126,6 @@ def _resends(limit: int, *, now: datetime, suspects: bool) -> list[Sending]:
     begun = time.monotonic()
     found = recover.claim_resends(limit, now=now, suspects=suspects)
     return [Sending(task, attempt, begun, again=True) for task, attempt in found]
-
-
-# ---- send: in a thread of its own, without the database ----------------------------------------------
-
-
-def send(transport: Transport, sending: Sending) -> Outcome:
-    """One POST at the most. Whatever happens before it is a rejection; whatever happens after, an ambiguity."""
-    attempt = sending.attempt
-    try:
-        account = registry.account(attempt.provider_id)
-        adapter = registry.adapter(attempt.provider_id)
-        call = adapter.submit(account, request_of(sending.task, attempt, adapter))
-    except start_images.Unusable as error:
-        if error.temporary:
-            return NoImage(Failure(Code.DEPENDENCY_ERROR, str(error)))
-        return Rejected(Failure(Code.VALIDATION_ERROR, str(error)))
-    except Exception as error:
-        logger.exception("the request of attempt %s could not be built", attempt.pk)
-        return Rejected(
-            Failure(Code.UNKNOWN_ERROR, f"The request could not be built: {type(error).__name__}.")
-        )
-    if isinstance(call, Accepted):
-        return call
-    fault("committed_before_send", attempt.prompt)
-    send_by = sending.begun + settings.SEND_WITHIN_SECONDS
-    if time.monotonic() > send_by:
-        return TooLate()
-    outcome = _answer(transport, adapter, account, call, send_by)
-    if isinstance(outcome, Rejected | Ambiguous):
-        # A provider may quote what we sent; what people get to read has neither prompt nor key in it.
-        return replace(outcome, failure=hide(outcome.failure, attempt.prompt, account.key))
-    return outcome
-
-
-def _answer(
-    transport: Transport, adapter: Adapter, account: Account, call: Any, send_by: float
-) -> Outcome:
-    try:
-        sent = transport.submit(call, send_by=send_by)
-        fault("sent_before_answer_written")
-        match sent:
-            case NotSent(too_late=True):
-                return TooLate()
-            case NotSent(failure):
-                return Rejected(failure)
-            case SentNoAnswer(failure):
-                return Ambiguous(failure)
-            case answer:
-                return adapter.read_submit(answer)
-    except UnexpectedReply as error:
-        return Ambiguous(
-            Failure(
-                Code.UNKNOWN_ERROR, f"{account.provider_id} sent an answer we cannot read: {error}"
-            )
-        )
-    except Exception as error:
-        logger.exception("the answer of %s could not be handled", account.provider_id)
-        return Ambiguous(
-            Failure(Code.UNKNOWN_ERROR, f"The answer could not be handled: {type(error).__name__}.")
-        )
-
-
-def request_of(task: Task, attempt: Attempt, adapter: Adapter) -> GenerationRequest:
-    """With its picture, as the provider takes one."""
-    request = recover.request_facts(task, attempt)
-    inputs = attempt.options.get("image_inputs", adapter.image_inputs)
-    image = start_images.load(
-        task.snapshot["image_url"],
-        inputs=[ImageInput(how) for how in inputs],
-        size=adapter.image_size(request),
-        max_bytes=attempt.options.get("max_image_bytes"),
-    )
-    return replace(request, image=image)
 
 
 # ---- write: what the answers mean --------------------------------------------------------------------

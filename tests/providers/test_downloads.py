@@ -7,6 +7,7 @@ from providers.base import HttpCall
 from providers.downloads import redirected
 from providers.errors import Code
 from providers.http import Downloaded, DownloadError, Transport
+from tests.providers.downloading import downloaded
 from tests.providers.far_end import (
     Behaviour,
     FarEnd,
@@ -37,7 +38,7 @@ def fetch(
 ) -> Downloaded:
     secrets = {"Authorization": "Bearer sk-secret-key"}
     call = HttpCall("GET", url, secret_headers=secrets)
-    return TRANSPORT.download(call, target, timeout=timeout, max_bytes=max_bytes)
+    return downloaded(TRANSPORT, call, target, timeout=timeout, max_bytes=max_bytes)
 
 
 def video(content: bytes = VIDEO, status: str = "200 OK", **headers: str) -> Behaviour:
@@ -258,17 +259,3 @@ def test_a_full_disk_is_not_taken_for_a_broken_wire(tmp_path: Path) -> None:
     with far_end(video()) as there, pytest.raises(OSError, match="No such file"):
         fetch(there.url, tmp_path / "absent" / "take.mp4")
     assert there.requests == []
-
-
-def test_whoever_follows_the_progress_can_end_it(target: Path) -> None:
-    class Stop(Exception):
-        pass
-
-    def stop(received: int) -> None:
-        assert received > 0
-        raise Stop
-
-    with far_end(trickle(head(content_length="1000000"))) as there, pytest.raises(Stop):
-        TRANSPORT.download(
-            HttpCall("GET", there.url), target, timeout=20, max_bytes=10**7, on_progress=stop
-        )

@@ -27,6 +27,7 @@ from providers.base import (
 )
 from providers.errors import Code, UnexpectedReply
 from providers.http import DownloadError, PollClient, SentNoAnswer, Transport
+from tests.providers.downloading import downloaded
 from tests.providers.simulated import Simulator, simulator
 
 ADAPTER = OpenAIVideos()
@@ -102,7 +103,7 @@ def test_a_take_is_ordered_watched_and_fetched(
     assert ended(far, polls, job_id) == Finished()
     target = tmp_path / "take.mp4"
     call = ADAPTER.fetch(account(far), Job(job_id), {})
-    done = TRANSPORT.download(call, target, timeout=30, max_bytes=10**8)
+    done = downloaded(TRANSPORT, call, target)
     content = target.read_bytes()
     assert content[4:8] == b"ftyp"
     assert (done.bytes, done.content_type) == (len(content), "video/mp4")
@@ -257,7 +258,7 @@ def finished(far: Simulator, polls: PollClient, prompt: str) -> str:
 
 def fetch(far: Simulator, job_id: str, target: Path) -> None:
     call = ADAPTER.fetch(account(far), Job(job_id), {})
-    TRANSPORT.download(call, target, timeout=30, max_bytes=10**8)
+    downloaded(TRANSPORT, call, target)
 
 
 @pytest.mark.parametrize("fault", ["truncate*1", "drop*1", "truncate*2"])

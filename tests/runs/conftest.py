@@ -82,9 +82,10 @@ class Machine:
         raise AssertionError(f"{run} is still {run.status} after {turns} turns")
 
     def close(self) -> None:
-        self.submitter.senders.shutdown()
-        self.downloader.fetchers.shutdown()
+        self.submitter.senders.close()
+        self.downloader.fetchers.close()
         self.polls.close()
+        self.transport.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from providers.models import Provider
 from runs import launch, lifecycle, outputs
 from runs.models import Attempt, Event, Phase, Run, Status, Step, Task
 from runs.steps import dispatch, submit
+from runs.steps.sending import send
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeBoard, MakeRun, only_task, video_of
 
@@ -33,7 +34,7 @@ def test_the_attempt_is_committed_before_the_call(
     sendings = dispatch.claim(10, now=machine.now)
     assert [attempt.phase for attempt in Attempt.objects.all()] == [Phase.SENDING]
     assert far_end.summary()["posts"] == 0
-    assert isinstance(submit.send(machine.transport, sendings[0]), Accepted)
+    assert isinstance(send(machine.transport, sendings[0]), Accepted)
 
 
 def test_concurrency_is_never_exceeded_and_a_freed_slot_is_refilled(
@@ -164,7 +165,7 @@ def test_a_worker_that_died_while_sending_leaves_a_question_not_a_second_job(
     assert submit.settle(late) == 1
     task = only_task(run)
     assert (task.status, task.possibly_billed) == (Status.FAILED, True)
-    zombie = submit.send(machine.transport, sending)
+    zombie = send(machine.transport, sending)
     submit.write_answers([(sending, zombie)], now=late)
     assert only_task(run).status == Status.FAILED
     assert Attempt.objects.get().phase == Phase.AMBIGUOUS

@@ -14,6 +14,7 @@ from providers.models import Provider, Recovery
 from runs import decisions, launch, lifecycle
 from runs.models import Attempt, Phase, Run, Status, Step, Task
 from runs.steps import dispatch, poll, recover, submit
+from runs.steps.sending import TooLate, send
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun, only_task
 
@@ -96,7 +97,7 @@ def test_the_worker_s_death_while_sending_is_looked_up_too(
 ) -> None:
     run = start("a city")
     (sending,) = dispatch.claim(1, now=machine.now)
-    submit.send(machine.transport, sending)  # it died before it could write the answer
+    send(machine.transport, sending)  # it died before it could write the answer
     run = machine.run_to_end(run, seconds=settings.SUBMIT_LEASE_SECONDS)
     assert (run.status, phases(), far_end.summary()["posts"]) == (Status.COMPLETED, [Phase.DONE], 1)
 
@@ -287,7 +288,7 @@ def test_a_process_frozen_in_its_commit_does_not_send_when_it_wakes(
 
     with connection.execute_wrapper(freeze_at_the_commit):
         (sending,) = dispatch.claim(1, now=machine.now)
-    assert submit.send(machine.transport, sending) == submit.TooLate()
+    assert send(machine.transport, sending) == TooLate()
     assert far_end.summary()["posts"] == 0
     assert only_task(run).attempt_count == 1
 

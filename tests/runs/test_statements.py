@@ -9,6 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from runs.models import Run
 from runs.steps import dispatch, download, poll, submit
+from runs.steps.fetching import bring
+from runs.steps.sending import send
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun
 
@@ -24,17 +26,17 @@ def statements(work: Callable[[], object]) -> int:
 def statements_of(machine: Machine, run: Run) -> Iterator[int]:
     """Of the run's submit, of its first poll and of its download, all tasks in one turn each."""
 
-    def send() -> None:
+    def submits() -> None:
         sendings = dispatch.claim(10, now=machine.now)
-        answers = [(sending, submit.send(machine.transport, sending)) for sending in sendings]
+        answers = [(sending, send(machine.transport, sending)) for sending in sendings]
         submit.write_answers(answers, now=machine.now)
 
     def fetch() -> None:
         fetchings = download.claim(10, now=machine.now)
-        brought = [(found, download.bring(machine.transport, found)) for found in fetchings]
+        brought = [(found, bring(machine.transport, found)) for found in fetchings]
         download.write(brought, now=machine.now)
 
-    yield statements(send)
+    yield statements(submits)
     machine.now += timedelta(minutes=1)
     yield statements(lambda: poll.turn(machine.polls, machine.now))
     yield statements(fetch)

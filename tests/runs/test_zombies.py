@@ -18,6 +18,8 @@ from runs import lifecycle
 from runs.lifecycle import Move
 from runs.models import Attempt, Event, Phase, Run, Status, Step, Task, VideoFile
 from runs.steps import dispatch, download, poll, recover, submit
+from runs.steps.fetching import Fetching, NotStored, Stored, bring
+from runs.steps.sending import Outcome, TooLate, send
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun
 from tests.runs.racing import assert_sound
@@ -25,14 +27,14 @@ from tests.runs.racing import assert_sound
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ZOMBIES = 20
-LATE_ANSWERS: list[Callable[[int], submit.Outcome]] = [
+LATE_ANSWERS: list[Callable[[int], Outcome]] = [
     lambda number: Accepted(f"late_{number}"),
     lambda _: Accepted("always_the_same"),
     lambda number: Accepted(f"late_{number}", output={"url": "https://example.com/video.mp4"}),
     lambda _: Ambiguous(Failure(Code.SERVER_ERROR, "lost", 502)),
     lambda _: Rejected(Failure(Code.CONTENT_POLICY, "refused", 400)),
     lambda _: Rejected(Failure(Code.DEPENDENCY_ERROR, "not sent")),
-    lambda _: submit.TooLate(),
+    lambda _: TooLate(),
 ]
 
 
@@ -108,7 +110,7 @@ def test_a_submit_that_comes_late_to_the_wire_is_not_sent(
     long_ago = time.monotonic() - settings.SEND_WITHIN_SECONDS - 1
     for sending in dispatch.claim(ZOMBIES, now=machine.now):
         late = replace(sending, begun=long_ago)
-        assert submit.send(machine.transport, late) == submit.TooLate()
+        assert send(machine.transport, late) == TooLate()
     assert far_end.summary()["posts"] == 0
 
 
@@ -222,7 +224,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def claimed_twice(
     start: MakeRun, machine: Machine, settings: Any
-) -> tuple[Run, list[download.Fetching], list[download.Fetching]]:
+) -> tuple[Run, list[Fetching], list[Fetching]]:
     """The downloads of a run as the zombie claimed them, and as the next worker did."""
     run = accepted(start, machine)
     poll.turn(machine.polls, machine.now)
@@ -235,9 +237,9 @@ def claimed_twice(
 
 
 def brought(
-    machine: Machine, claimed: Sequence[download.Fetching]
-) -> list[tuple[download.Fetching, download.Stored | download.NotStored]]:
-    return [(each, download.bring(machine.transport, each)) for each in claimed]
+    machine: Machine, claimed: Sequence[Fetching]
+) -> list[tuple[Fetching, Stored | NotStored]]:
+    return [(each, bring(machine.transport, each)) for each in claimed]
 
 
 def test_a_late_download_is_not_written_and_leaves_nothing_beside_the_other_s(
@@ -270,15 +272,15 @@ def test_a_file_that_a_zombie_has_placed_is_taken_over_by_the_owner(
 @pytest.mark.parametrize(
     "result",
     [
-        download.NotStored("broken"),
-        download.NotStored("full", local=True),
-        download.NotStored("expired", stale=True),
+        NotStored("broken"),
+        NotStored("full", local=True),
+        NotStored("expired", stale=True),
     ],
 )
 @pytest.mark.parametrize("errors", [0, download.TRIES])
 def test_a_late_failure_of_a_download_is_not_written(
     errors: int,
-    result: download.NotStored,
+    result: NotStored,
     start: MakeRun,
     machine: Machine,
     far_end: Simulator,
