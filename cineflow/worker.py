@@ -34,6 +34,8 @@ class SweepStep(bootsteps.StartStopStep):
         tasks.sweep = self.sweep
         # What was imported stays for good: the collector need not look through it again and again.
         gc.freeze()
+        # A turn builds thousands of objects, and their counts free them.
+        gc.set_threshold(10_000)
         self.sweep.start()
         logger.info("the sweep has started")
 

@@ -85,9 +85,9 @@ class Downloads:
     They have a loop of their own: a disk that is slow to take what comes holds up no submit and no poll.
     """
 
-    def __init__(self, proxies: Proxies) -> None:
+    def __init__(self, proxies: Proxies, *, limit: int) -> None:
         self._proxies = proxies
-        self._loop = Loop("downloads", partial(session, auto_decompress=False))
+        self._loop = Loop("downloads", partial(session, limit=limit, auto_decompress=False))
         self._finishers = ThreadPoolExecutor(_FINISHERS, thread_name_prefix="finisher")
 
     def start(self, orders: Sequence[Order[T]]) -> list[Future[T]]:

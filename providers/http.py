@@ -73,14 +73,17 @@ Sent = HttpAnswer | NotSent | SentNoAnswer
 class Transport:
     """What happens once: a paid POST, a download. Safe to share between threads.
 
-    `timeout` is for a submit from its beginning to the last byte of its answer, in seconds.
+    `timeout` is for a submit from its beginning to the last byte of its answer, in seconds. Of the downloads
+    that are asked for, `downloads` are on the wire at once: the first come is the first whole.
     """
 
-    def __init__(self, *, timeout: float, proxies: Proxies | None = None) -> None:
+    def __init__(
+        self, *, timeout: float, proxies: Proxies | None = None, downloads: int = 32
+    ) -> None:
         self._timeout = timeout
         self._proxies = proxies or Proxies()
         self._submits = Loop("submits", lambda: session(connector=_Fresh()))
-        self._downloads = Downloads(self._proxies)
+        self._downloads = Downloads(self._proxies, limit=downloads)
 
     def submit(self, call: HttpCall, *, send_by: float | None = None) -> Sent:
         """Send once. `send_by` (time.monotonic): a connection that is open later stays unused."""

@@ -81,9 +81,11 @@ def file_name(task: Task, attempt_number: int) -> str:
 
 def scratch(attempt_id: object, fence: int) -> Path:
     """A temporary file of one claim; a second worker with the same job has another fence."""
-    folder = Path(settings.DATA_DIR) / "tmp"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{attempt_id}-{fence}.part"
+    return scratch_folder() / f"{attempt_id}-{fence}.part"
+
+
+def scratch_folder() -> Path:
+    return Path(settings.DATA_DIR) / "tmp"
 
 
 def place(file: Path, run_folder: str, name: str) -> str:
@@ -173,14 +175,22 @@ def _open_folder(run_folder: str) -> Iterator[int]:
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in parts:
-            with suppress(FileExistsError):
-                os.mkdir(part, 0o750, dir_fd=descriptor)
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+            inner = _inner_folder(part, descriptor)
             os.close(descriptor)
             descriptor = inner
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _inner_folder(part: str, folder: int) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        return os.open(part, flags, dir_fd=folder)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(part, 0o750, dir_fd=folder)
+        return os.open(part, flags, dir_fd=folder)
 
 
 def _root_and_parts(run_folder: str) -> tuple[Path, tuple[str, ...]]:
@@ -232,11 +242,10 @@ def _roots() -> tuple[Path, ...]:
 
 def all_files() -> Iterator[Path]:
     """What lies in the folders of runs, below every root, and in the folder for temporary files."""
-    ours = [Path(settings.DATA_DIR) / name for name in ("output", "storyboards", "tmp")]
-    scratch_folder = ours[-1]
-    for root in (*ours, *settings.OUTPUT_ROOTS):
+    ours = [Path(settings.DATA_DIR) / name for name in ("output", "storyboards")]
+    for root in (*ours, scratch_folder(), *settings.OUTPUT_ROOTS):
         for folder, _, names in os.walk(root):
-            if folder == str(scratch_folder) or ids.parse("run", Path(folder).name):
+            if folder == str(scratch_folder()) or ids.parse("run", Path(folder).name):
                 yield from (Path(folder, name) for name in names)
 
 

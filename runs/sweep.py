@@ -122,7 +122,11 @@ class Sweep:
         proxies = Proxies.from_environment(os.environ)
         self.polls = PollClient(proxies=proxies, limit=poll.BATCH)
         habits = schedule.Habits()
-        self.transport = Transport(timeout=settings.API_REQUEST_TIMEOUT_SECONDS, proxies=proxies)
+        self.transport = Transport(
+            timeout=settings.API_REQUEST_TIMEOUT_SECONDS,
+            proxies=proxies,
+            downloads=settings.DOWNLOADERS,
+        )
         submitter = submit.Submitter(self.transport, habits)
         downloader = download.Downloader(self.transport)
         submits = Lane("submit", submitter.turn, submitter.close)

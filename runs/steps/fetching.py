@@ -86,6 +86,7 @@ class Fetchers:
         orders: dict[int, Order[Stored]] = {}
         for place, fetching in enumerate(fetchings):
             try:
+                outputs.scratch_folder().mkdir(parents=True, exist_ok=True)
                 match _source(fetching):
                     case HttpCall() as call:
                         orders[place] = _order(fetching, call)
@@ -115,20 +116,24 @@ def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
 def result_of(fetching: Fetching, future: Future[Stored]) -> Stored | NotStored:
     try:
         return future.result()
-    except DownloadError as error:
-        return NotStored(str(error), stale=error.failure.http_status in _STALE)
-    except mp4.NotAVideo as error:
-        return NotStored(f"What came is no video: {error}.")
-    except RenderError as error:
-        return NotStored(str(error))
-    except OSError as error:
-        words = f"The file cannot be written on this machine: {error.strerror or error}."
-        return NotStored(words, local=error.errno in _LOCAL)
-    except (Exception, CancelledError) as error:
-        logger.exception("attempt %s could not be stored", fetching.attempt.pk)
-        return NotStored(f"The video could not be stored: {type(error).__name__}.")
-    finally:
+    except (Exception, CancelledError) as error:  # noqa: BLE001 - a bug in one must not stop the others
         fetching.scratch.unlink(missing_ok=True)
+        return _why_not(fetching, error)
+
+
+def _why_not(fetching: Fetching, error: BaseException) -> NotStored:
+    match error:
+        case DownloadError():
+            return NotStored(str(error), stale=error.failure.http_status in _STALE)
+        case mp4.NotAVideo():
+            return NotStored(f"What came is no video: {error}.")
+        case RenderError():
+            return NotStored(str(error))
+        case OSError():
+            words = f"The file cannot be written on this machine: {error.strerror or error}."
+            return NotStored(words, local=error.errno in _LOCAL)
+    logger.error("attempt %s could not be stored", fetching.attempt.pk, exc_info=error)
+    return NotStored(f"The video could not be stored: {type(error).__name__}.")
 
 
 def _source(fetching: Fetching) -> HttpCall | RenderLocally:
@@ -139,7 +144,7 @@ def _source(fetching: Fetching) -> HttpCall | RenderLocally:
 
 def _order(fetching: Fetching, call: HttpCall) -> Order[Stored]:
     def store(downloaded: Downloaded) -> Stored:
-        return _stored(fetching, downloaded.sha256)
+        return _stored(fetching, downloaded.sha256, downloaded.bytes)
 
     timeout: float = settings.DOWNLOAD_TIMEOUT_SECONDS
     return Order(call, fetching.scratch, timeout, MAX_VIDEO_BYTES, store)
@@ -158,13 +163,13 @@ def _drawn(fetching: Fetching) -> Stored:
     outputs.sync(fetching.scratch)
     with fetching.scratch.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return _stored(fetching, digest)
+    return _stored(fetching, digest, fetching.scratch.stat().st_size)
 
 
-def _stored(fetching: Fetching, digest: str) -> Stored:
+def _stored(fetching: Fetching, digest: str, size: int) -> Stored:
     """What was written and synced, checked and put in its place."""
     scratch = fetching.scratch
-    facts, size = mp4.read(scratch), scratch.stat().st_size
+    facts = mp4.read(scratch)
     name = outputs.file_name(fetching.task, fetching.attempt.number)
     fault("downloaded_before_rename", fetching.attempt.prompt)
     path = outputs.place(scratch, fetching.folder, name)

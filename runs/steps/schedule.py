@@ -42,21 +42,24 @@ def learn(seconds: Sequence[float]) -> Learned | None:
     return Learned(median, statistics.median(abs(each - median) for each in seconds))
 
 
-def next_poll(elapsed: float, learned: Learned | None, interval: float, minimum: float) -> float:
+def next_poll(
+    elapsed: float, learned: Learned | None, interval: float, minimum: float, lot: float = 0.0
+) -> float:
     """Seconds to wait, for a job that was accepted `elapsed` seconds ago.
 
-    Never less than `minimum`, never more than three intervals. Without knowledge it is the interval.
+    Never less than `minimum`, never more than three intervals. Without knowledge it is the interval. `lot`, from
+    0 to 1, is a job's own: what was accepted together is not due together for ever, and some meet the end of
+    their jobs with the first question of those that are asked closely.
     """
     if learned is None:
-        return interval
+        return _earlier(interval, lot, minimum)
     # What we know was itself found by asking, so it is a little late: begin early enough to notice.
     width = max(3 * learned.spread, minimum)
-    begin, end = learned.median - width, learned.median + width
-    if elapsed < begin:
-        return max(minimum, _in_even_steps(begin - elapsed, _RAREST * interval))
-    if elapsed <= end:
-        return min(max(minimum, learned.spread), interval)
-    return interval
+    step = min(max(minimum, learned.spread), interval)
+    first, end = learned.median - width + lot * step, learned.median + width
+    if elapsed < first:
+        return max(minimum, _in_even_steps(first - elapsed, _RAREST * interval))
+    return _earlier(step if elapsed <= end else interval, lot, minimum)
 
 
 def _in_even_steps(distance: float, longest: float) -> float:
@@ -68,9 +71,13 @@ def least(interval: float) -> float:
     return min(interval, max(interval / 4, _CLOSEST_SECONDS))
 
 
-def scattered(seconds: float, key: UUID, minimum: float) -> float:
-    """Up to a tenth earlier, by the key's own lot: what was accepted together is not due together for ever."""
-    lot = (key.int & 0xFFFF) / 0x10000
+def lot_of(key: UUID) -> float:
+    """The same for a key whenever it is asked, and evenly spread over keys."""
+    return (key.int & 0xFFFF) / 0x10000
+
+
+def _earlier(seconds: float, lot: float, minimum: float) -> float:
+    """By up to a tenth."""
     return max(min(seconds, minimum), seconds * (1 - _JITTER * lot))
 
 
@@ -130,8 +137,8 @@ class Habits:
 
 
 def _scheduled(attempt: Attempt, elapsed: float, learned: Learned | None, pace: Pace) -> float:
-    minimum = least(pace.interval)
-    return scattered(next_poll(elapsed, learned, pace.interval, minimum), attempt.pk, minimum)
+    lot = lot_of(attempt.pk)
+    return next_poll(elapsed, learned, pace.interval, least(pace.interval), lot)
 
 
 def _latest(kind: Kind) -> list[float]:

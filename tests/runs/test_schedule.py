@@ -10,7 +10,7 @@ from django.db.models import F
 from providers.models import ProviderModel
 from runs.models import Attempt, Phase
 from runs.steps import schedule
-from runs.steps.schedule import Learned, learn, least, next_poll, pace_of, scattered
+from runs.steps.schedule import Learned, learn, least, lot_of, next_poll, pace_of
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun
 
@@ -43,9 +43,10 @@ def test_half_as_many_questions_as_at_a_fixed_interval_and_less_late() -> None:
 
 @pytest.mark.parametrize("interval", [0.5, 2, 10, 60])
 @pytest.mark.parametrize("learned", [None, TWO_MINUTES, Learned(0.0, 0.0), Learned(5.0, 300.0)])
-def test_the_bounds_hold(learned: Learned | None, interval: float) -> None:
+@pytest.mark.parametrize("lot", [0.0, 0.5, 0.999])
+def test_the_bounds_hold(learned: Learned | None, interval: float, lot: float) -> None:
     for elapsed in range(400):
-        seconds = next_poll(elapsed, learned, interval, least(interval))
+        seconds = next_poll(elapsed, learned, interval, least(interval), lot)
         assert least(interval) <= seconds <= 3 * interval
 
 
@@ -63,12 +64,24 @@ def test_few_jobs_teach_nothing_and_a_straggler_little() -> None:
     assert learn([9.0, 10.0, 10.0, 11.0, 500.0]) == Learned(10.0, 1.0)
 
 
+LOTS = [lot_of(UUID(int=number << 6)) for number in range(1000)]
+
+
 def test_jobs_accepted_together_come_due_apart_and_never_later() -> None:
-    waits = [scattered(10.0, UUID(int=number << 6), 2.5) for number in range(1000)]
+    waits = [next_poll(0, None, 10, 2.5, lot) for lot in LOTS]
     assert max(waits) <= 10
     assert min(waits) >= 9
     assert len({round(wait, 2) for wait in waits}) > 90
-    assert scattered(2.5, UUID(int=0xFFFF), 2.5) == 2.5
+    assert next_poll(0, None, 2.5, 2.5, 1.0) == 2.5
+
+
+def test_the_first_close_questions_are_spread_evenly_over_one_step() -> None:
+    firsts = [next_poll(9.0, Learned(10.0, 0.0), 4, 1, lot) for lot in LOTS]
+    assert min(firsts) == 1  # none of them sooner than the least time between two questions
+    firsts = sorted(next_poll(6.0, Learned(10.0, 0.0), 4, 1, lot) for lot in LOTS)
+    assert firsts[0] == 3.0
+    assert 3.45 < firsts[500] < 3.55
+    assert 3.99 < firsts[-1] < 4.0
 
 
 @pytest.mark.django_db(transaction=True)
