@@ -1,14 +1,18 @@
 """What all requests have in common: how they are put together, whom they trust, what breaks them."""
 
 import asyncio
+import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import requests
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, requote_uri
+from yarl import URL
 
 from providers.base import HttpAnswer, HttpCall
 
@@ -33,18 +37,56 @@ class TooLong(Exception):
 WIRE_ERRORS = (TooLate, TooLong, aiohttp.ClientError, OSError)
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request as it goes on the wire."""
+
+    method: str
+    url: URL
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
 def prepare(
-    call: HttpCall, *, url: str = "", extra: dict[str, str] | None = None, secrets: bool = True
-) -> requests.PreparedRequest:
-    """Address, headers and body as they go on the wire. Raises ValueError (requests' errors are) if they cannot."""
-    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **call.headers}
-    headers |= (dict(call.secret_headers) if secrets else {}) | (extra or {})
-    for value in headers.values():
-        value.encode("ascii")
-    form, files = _form(call)
-    return requests.Request(
-        call.method, url or call.url, headers=headers, json=call.json, data=form, files=files
-    ).prepare()
+    call: HttpCall, *, url: str = "", extra: Mapping[str, str] | None = None, secrets: bool = True
+) -> Prepared:
+    """`url` in place of the call's own. Raises ValueError: `Unspeakable` for a header, else for the address."""
+    body, kind = _body(call)
+    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **kind, **call.headers}
+    headers |= (call.secret_headers if secrets else {}) | (extra or {})
+    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        raise Unspeakable
+    return Prepared(call.method, _address(url or call.url), headers, body)
+
+
+class Unspeakable(ValueError):
+    """A header has characters that none can carry. Which ones is not told: it may hold the key."""
+
+
+def _address(url: str) -> URL:
+    """Characters that no address has are escaped; what is escaped stays so, for the signature that it may be part of.
+
+    A name and password in it are left out: a key goes in a header.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not a web address")
+    if not parts.netloc.isascii():
+        return URL(url).with_user(None)
+    return URL(requote_uri(url), encoded=True).with_user(None)
+
+
+def _body(call: HttpCall) -> tuple[bytes | None, dict[str, str]]:
+    """And the header that says of what kind it is."""
+    if call.form is not None:
+        form, files = _form(call)
+        encoded = requests.Request(call.method, "http://localhost", data=form, files=files).prepare()
+        body = encoded.body.encode() if isinstance(encoded.body, str) else encoded.body
+        kind = encoded.headers.get("Content-Type")
+        return body, {"Content-Type": kind} if kind else {}
+    if call.json is not None:
+        return json.dumps(call.json, allow_nan=False).encode(), {"Content-Type": "application/json"}
+    return None, {}
 
 
 def _form(call: HttpCall) -> tuple[Any, Any]:
@@ -92,13 +134,14 @@ async def read_whole(answer: aiohttp.ClientResponse) -> HttpAnswer:
     return HttpAnswer(answer.status, headers, bytes(body))
 
 
+_NO_TLS = "no TLS connection came about (certificate?)"
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (TooLate, "it took too long"),
     (aiohttp.ClientConnectorDNSError, "the host's name is not known"),
     (aiohttp.ClientProxyConnectionError, "the proxy failed"),
     (aiohttp.ClientHttpProxyError, "the proxy failed"),
-    (aiohttp.ClientSSLError, "no TLS connection came about (certificate?)"),
-    (ssl.SSLError, "no TLS connection came about (certificate?)"),
+    (aiohttp.ClientSSLError, _NO_TLS),
+    (ssl.SSLError, _NO_TLS),
     (ConnectionRefusedError, "connection refused"),
     (asyncio.TimeoutError, "it took too long"),
 )
@@ -107,6 +150,9 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 def reason(error: BaseException) -> str:
     """Why no connection came about, in words without an address."""
     causes = list(_causes(error))
+    # Of a TLS handshake that failed asyncio tells no more than a reset, and that without a number.
+    if any(isinstance(cause, ConnectionResetError) and cause.errno is None for cause in causes):
+        return _NO_TLS
     for kind, words in _REASONS:
         if any(isinstance(cause, kind) for cause in causes):
             return words

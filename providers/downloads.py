@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, Generic, TypeVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import aiohttp
-from yarl import URL
 
 from providers.base import HttpCall
 from providers.connections import CONNECT_TIMEOUT, WIRE_ERRORS, prepare, reason, session
@@ -174,8 +173,8 @@ class _Transfer:
             raise _error("The video's address or the key cannot be used in a request.") from None
         try:
             return await self._session.request(
-                request.method or "",
-                URL(request.url or "", encoded=True),
+                request.method,
+                request.url,
                 headers=request.headers,
                 data=request.body,
                 allow_redirects=False,

@@ -14,14 +14,14 @@ from functools import partial
 from typing import Any
 
 import aiohttp
-import requests
-from yarl import URL
 
 from providers.base import HttpAnswer, HttpCall
 from providers.connections import (
     CONNECT_TIMEOUT,
+    Prepared,
     TooLate,
     TooLong,
+    Unspeakable,
     prepare,
     read_whole,
     reason,
@@ -119,23 +119,23 @@ class Transport:
         self,
         session: aiohttp.ClientSession,
         *,
-        request: requests.PreparedRequest | NotSent,
+        request: Prepared | NotSent,
         passage: "_Passage",
     ) -> Sent:
         if isinstance(request, NotSent):
             return request
         _passage.set(passage)
-        url = request.url or ""
         try:
             async with (
                 asyncio.timeout(passage.left()),
                 session.request(
-                    request.method or "",
-                    URL(url, encoded=True),
-                    data=_body(request.body),
+                    request.method,
+                    request.url,
+                    # A large one goes out in pieces, so that it holds up no other request.
+                    data=request.body and io.BytesIO(request.body),
                     headers=request.headers,
                     allow_redirects=False,
-                    proxy=self._proxies.choose(url),
+                    proxy=self._proxies.choose(str(request.url)),
                     timeout=_NO_LIMIT_BUT_THE_DEADLINE,
                 ) as answer,
             ):
@@ -221,12 +221,7 @@ class _Fresh(aiohttp.TCPConnector):
         return connection
 
 
-def _body(body: Any) -> Any:
-    # A large one goes out in pieces, so that it holds up no other request.
-    return io.BytesIO(body) if isinstance(body, bytes) else body
-
-
-def _prepared(call: HttpCall) -> requests.PreparedRequest | NotSent:
+def _prepared(call: HttpCall) -> Prepared | NotSent:
     try:
         return prepare(call)
     except ValueError as error:
@@ -234,7 +229,6 @@ def _prepared(call: HttpCall) -> requests.PreparedRequest | NotSent:
 
 
 def _unsendable(error: ValueError) -> Failure:
-    # Neither error may be quoted: both hold the header, and the header holds the key.
-    if isinstance(error, UnicodeError | requests.exceptions.InvalidHeader):
+    if isinstance(error, Unspeakable):
         return Failure(Code.UNAUTHORIZED, "The key has characters that no header can carry.")
     return Failure(Code.DEPENDENCY_ERROR, "The base URL is not a web address.")

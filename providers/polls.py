@@ -7,7 +7,7 @@ from functools import partial
 import aiohttp
 
 from providers.base import HttpAnswer, HttpCall, NoAnswer
-from providers.connections import CONNECT_TIMEOUT, TooLong, read_whole, session
+from providers.connections import CONNECT_TIMEOUT, TooLong, prepare, read_whole, session
 from providers.errors import Code, Failure
 from providers.loop import Loop
 from providers.proxies import Proxies
@@ -50,11 +50,12 @@ class PollClient:
         self, session: aiohttp.ClientSession, call: HttpCall, limit: aiohttp.ClientTimeout
     ) -> HttpAnswer | NoAnswer:
         try:
+            request = prepare(call)
             async with session.request(
-                call.method,
-                call.url,
-                headers={**call.headers, **call.secret_headers},
-                json=call.json,
+                request.method,
+                request.url,
+                headers=request.headers,
+                data=request.body,
                 allow_redirects=False,
                 proxy=self._proxies.choose(call.url),
                 timeout=limit,
