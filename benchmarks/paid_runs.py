@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from benchmarks.stack import Stack
 WORKER = "benchmarks.worker"
 # As many tasks as one run may have in flight; a larger load is several runs.
 A_RUN = 1000
-# It learns how long jobs take from those it has made, so let it have made some.
-_MADE_BEFORE = 10
+# It learns how long jobs take from those it has made, so let it have made some: the first without knowing
+# anything, so asked for at the plain interval, and more when what it has learned from those is in use.
+_MADE_BEFORE = (10, 50)
+_KNOWN_FOR_SECONDS = 15
 _LOOK_EVERY_SECONDS = 0.1
 
 
@@ -106,8 +109,11 @@ def upload(made: Stack, jobs: int) -> list[dict[str, Any]]:
 
 
 def warm_up(made: Stack, runs: Sequence[dict[str, Any]], plan: Plan) -> None:
-    ids = [create(made, runs[0] | {"range": f"1-{_MADE_BEFORE}"})]
-    wait_until(lambda: all_ended(made, ids), plan.patience)
+    for number in _MADE_BEFORE:
+        ids = [create(made, runs[0] | {"range": f"1-{number}"})]
+        wait_until(partial(all_ended, made, ids), plan.patience)
+    # What a worker knows it keeps so long before it looks again.
+    time.sleep(_KNOWN_FOR_SECONDS)
 
 
 def create(made: Stack, body: dict[str, Any]) -> str:

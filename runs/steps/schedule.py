@@ -18,7 +18,7 @@ from runs.models import Attempt
 LATEST = 50
 # With fewer jobs than this nothing is known.
 FEWEST = 5
-_KEEP_SECONDS = 60.0
+KEEP_SECONDS = 15.0
 _KEEP_NOTHING_SECONDS = 5.0
 # Before the expected time a job is asked for this much more rarely than its interval says.
 _RAREST = 3.0
@@ -28,9 +28,10 @@ _JITTER = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Seconds from acceptance to the finished job: half of the jobs took less than `median`, and half of them
-    were nearer to it than `spread`."""
+    """Seconds from acceptance to the finished job: a tenth of the jobs took less than `early`, half of them less
+    than `median`, and half were nearer to that than `spread`."""
 
+    early: float
     median: float
     spread: float
 
@@ -39,7 +40,8 @@ def learn(seconds: Sequence[float]) -> Learned | None:
     if len(seconds) < FEWEST:
         return None
     median = statistics.median(seconds)
-    return Learned(median, statistics.median(abs(each - median) for each in seconds))
+    spread = statistics.median(abs(each - median) for each in seconds)
+    return Learned(sorted(seconds)[len(seconds) // 10], median, spread)
 
 
 def next_poll(
@@ -53,10 +55,10 @@ def next_poll(
     """
     if learned is None:
         return _earlier(interval, lot, minimum)
-    # What we know was itself found by asking, so it is a little late: begin early enough to notice.
-    width = max(3 * learned.spread, minimum)
     step = min(max(minimum, learned.spread), interval)
-    first, end = learned.median - width + lot * step, learned.median + width
+    # What we know was itself found by asking, so it is a little late: begin early enough to notice.
+    first = learned.early - step + lot * step
+    end = learned.median + max(3 * learned.spread, minimum)
     if elapsed < first:
         return max(minimum, _in_even_steps(first - elapsed, _RAREST * interval))
     return _earlier(step if elapsed <= end else interval, lot, minimum)
@@ -105,7 +107,7 @@ Kind = tuple[str, str, int]  # provider, its model, length of the clip
 
 
 class Habits:
-    """What is known of each kind of job, read once a minute. One for all lanes of a process."""
+    """What is known of each kind of job, read again after some seconds. One for all lanes of a process."""
 
     def __init__(self) -> None:
         self._known: dict[Kind, tuple[datetime, Learned | None]] = {}
@@ -113,7 +115,7 @@ class Habits:
     def of(self, attempt: Attempt, now: datetime) -> Learned | None:
         kind = (attempt.provider_id, attempt.provider_model_id, attempt.seconds)
         read_at, learned = self._known.get(kind, (None, None))
-        keep = timedelta(seconds=_KEEP_SECONDS if learned else _KEEP_NOTHING_SECONDS)
+        keep = timedelta(seconds=KEEP_SECONDS if learned else _KEEP_NOTHING_SECONDS)
         if read_at is None or abs(now - read_at) > keep:
             learned = learn(_latest(kind))
             self._known[kind] = now, learned

@@ -14,7 +14,7 @@ from runs.steps.schedule import Learned, learn, least, lot_of, next_poll, pace_o
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun
 
-TWO_MINUTES = Learned(median=120.0, spread=4.0)
+TWO_MINUTES = Learned(early=112.0, median=120.0, spread=4.0)
 
 
 def asked_at(learned: Learned | None, interval: float, until: float) -> list[float]:
@@ -42,7 +42,7 @@ def test_half_as_many_questions_as_at_a_fixed_interval_and_less_late() -> None:
 
 
 @pytest.mark.parametrize("interval", [0.5, 2, 10, 60])
-@pytest.mark.parametrize("learned", [None, TWO_MINUTES, Learned(0.0, 0.0), Learned(5.0, 300.0)])
+@pytest.mark.parametrize("learned", [None, TWO_MINUTES, Learned(0.0, 0.0, 0.0), Learned(1.0, 5.0, 300.0)])
 @pytest.mark.parametrize("lot", [0.0, 0.5, 0.999])
 def test_the_bounds_hold(learned: Learned | None, interval: float, lot: float) -> None:
     for elapsed in range(400):
@@ -55,13 +55,13 @@ def test_a_closest_interval_is_a_quarter_but_not_below_half_a_second() -> None:
 
 
 def test_a_job_that_always_takes_the_same_is_asked_for_just_before_and_just_after() -> None:
-    assert asked_at(Learned(10.0, 0.0), 4, 11) == [9.0, 10.0, 11.0]
-    assert asked_at(Learned(10.0, 0.0), 2, 10.5) == [4.8, 9.5, 10.0, 10.5]
+    assert asked_at(Learned(10.0, 10.0, 0.0), 4, 11) == [9.0, 10.0, 11.0]
+    assert asked_at(Learned(10.0, 10.0, 0.0), 2, 10.5) == [4.8, 9.5, 10.0, 10.5]
 
 
 def test_few_jobs_teach_nothing_and_a_straggler_little() -> None:
     assert learn([10.0] * 4) is None
-    assert learn([9.0, 10.0, 10.0, 11.0, 500.0]) == Learned(10.0, 1.0)
+    assert learn([9.0, 10.0, 10.0, 11.0, 500.0]) == Learned(9.0, 10.0, 1.0)
 
 
 LOTS = [lot_of(UUID(int=number << 6)) for number in range(1000)]
@@ -76,12 +76,12 @@ def test_jobs_accepted_together_come_due_apart_and_never_later() -> None:
 
 
 def test_the_first_close_questions_are_spread_evenly_over_one_step() -> None:
-    firsts = [next_poll(9.0, Learned(10.0, 0.0), 4, 1, lot) for lot in LOTS]
+    firsts = [next_poll(9.0, Learned(10.0, 10.0, 0.0), 4, 1, lot) for lot in LOTS]
     assert min(firsts) == 1  # none of them sooner than the least time between two questions
-    firsts = sorted(next_poll(6.0, Learned(10.0, 0.0), 4, 1, lot) for lot in LOTS)
+    firsts = sorted(next_poll(6.0, Learned(10.0, 10.0, 0.0), 4, 1, lot) for lot in LOTS)
     assert firsts[0] == 3.0
     assert 3.45 < firsts[500] < 3.55
-    assert 3.99 < firsts[-1] < 4.0
+    assert 3.95 < firsts[-1] < 4.0
 
 
 @pytest.mark.django_db(transaction=True)
