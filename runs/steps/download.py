@@ -1,7 +1,7 @@
 """From a finished job to a file that is checked, hashed and on disk. Nothing here is ever paid again."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,10 +12,10 @@ from providers.http import Transport
 from runs import lifecycle, outputs
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task, VideoFile
+from runs.steps import groups
 from runs.steps.fetching import Fetchers, Fetching, NotStored, Stored, result_of
 
 TRIES = 4
-_GROUP_SECONDS = 0.05
 
 
 class Downloader:
@@ -38,12 +38,9 @@ class Downloader:
         return len(arrived) + len(started) + len(self.pending)
 
     def _arrived(self) -> list[tuple[Fetching, Stored | NotStored]]:
-        if not self.pending:
-            return []
-        done, _ = wait(self.pending, timeout=_GROUP_SECONDS)
         return [
             (fetching, result_of(fetching, future))
-            for future in done
+            for future in groups.arrived(self.pending)
             if (fetching := self.pending.pop(future))
         ]
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -23,13 +23,11 @@ from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
 from runs.steps import dispatch, errors, failures, recover, terms
 from runs.steps.dispatch import Sending
+from runs.steps.groups import arrived
 from runs.steps.schedule import Habits
 from runs.steps.sending import Arrived, NoImage, Outcome, Senders, TooLate, outcome_of
 
 logger = logging.getLogger(__name__)
-
-# Answers are written together when they arrive within this time: a crash then forgets few job ids.
-GROUP_ANSWERS_SECONDS = 0.05
 
 
 class Submitter:
@@ -83,12 +81,9 @@ class Submitter:
         return count
 
     def _answered(self) -> list[tuple[Sending, Outcome]]:
-        if not self.pending:
-            return []
-        done, _ = wait(self.pending, timeout=GROUP_ANSWERS_SECONDS)
         return [
             (sending, outcome_of(sending, future.result()))
-            for future in done
+            for future in arrived(self.pending)
             if (sending := self.pending.pop(future))
         ]
 
