@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -55,6 +56,7 @@ def link_below(base_url: str, link: str) -> str:
     return whole if whole.startswith(base) else ""
 
 
+@lru_cache(maxsize=256)
 def _origin(url: str) -> tuple[str, str, int] | None:
     try:
         parts = urlsplit(url)

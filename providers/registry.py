@@ -5,6 +5,7 @@ To add one: an adapter, a line in `_ADAPTERS`, a line in `_VENDORS`, a line in t
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -64,12 +65,21 @@ _VENDORS: Mapping[str, _Vendor] = {
 def account(provider_id: str) -> Account:
     """An unknown provider has an account without a key."""
     found = settings.PROVIDERS.get(provider_id, {})
+    return _account(provider_id, *(found.get(name, "").strip() for name in _SETTINGS))
+
+
+_SETTINGS = ("base_url", "key", "dialect", "api_url")
+
+
+# It is asked for several times a poll.
+@lru_cache
+def _account(provider_id: str, base_url: str, key: str, dialect: str, api_url: str) -> Account:
     return Account(
         provider_id,
-        base_url=found.get("base_url", "").strip().rstrip("/"),
-        key=found.get("key", "").strip(),
-        dialect=found.get("dialect", "").strip() or provider_id,
-        api_url=found.get("api_url", "").strip().rstrip("/"),
+        base_url=base_url.rstrip("/"),
+        key=key,
+        dialect=dialect or provider_id,
+        api_url=api_url.rstrip("/"),
     )
 
 

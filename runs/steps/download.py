@@ -84,7 +84,7 @@ def claim(limit: int, *, now: datetime, held: Sequence[Fetching] = ()) -> list[F
         found.task_id: found
         for found in Attempt.objects.filter(
             task__in=[task.pk for task in tasks], phase=Phase.DOWNLOADING
-        )
+        ).defer("routing", "options", "error_msg")
     }
     return [Fetching(task, attempts[task.pk], folders[task.run_id]) for task in tasks]
 

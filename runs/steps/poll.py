@@ -45,6 +45,13 @@ ASK_ONCE_TRIES = 5
 _LONGEST_BACKOFF_SECONDS = 60.0
 
 
+# Of an attempt, by all that may come of a poll; any other field costs a query when it is looked at.
+_NEEDED = (
+    *("task", "number", "phase", "provider_id", "provider_model_id", "provider_job_id", "links"),
+    *("prompt", "seconds", "accepted_at", "deadline_at", "cancel_asked_at"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Seconds to the next question about one job: after an answer, and after its first error."""
@@ -103,7 +110,7 @@ def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
     """The attempt with the job that is asked for: always a task's newest."""
     keys = [task.pk for task in tasks]
     known = Attempt.objects.filter(task__in=keys, provider_job_id__isnull=False)
-    found = known.order_by("number").defer("output", "error_msg", "routing")
+    found = known.order_by("number").only(*_NEEDED)
     return {attempt.task_id: attempt for attempt in found}
 
 
