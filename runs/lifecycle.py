@@ -76,10 +76,16 @@ _CLAIMED = (
 )
 
 
-def suspected() -> int:
-    """So many crashes make a task a suspect. Two more, alone, and it is set aside."""
+_POLLS = (Step.POLL, Step.ASK_ONCE)
+
+
+def suspected(step: str) -> int:
+    """So many crashes make a task a suspect. Two more, alone, and it is set aside.
+
+    Hundreds are asked for at once, and to do that one by one takes long: it is not begun after the first death.
+    """
     enough: int = settings.POISON_AFTER
-    return enough - 2
+    return enough if step in _POLLS else enough - 2
 
 
 def claim(
@@ -100,8 +106,8 @@ def claim(
         return []
     which = {
         None: "TRUE",
-        True: f"{_CRASHES} >= {suspected()}",
-        False: f"{_CRASHES} < {suspected()}",
+        True: f"{_CRASHES} >= {suspected(steps[0])}",
+        False: f"{_CRASHES} < {suspected(steps[0])}",
     }
     sql = _CLAIM.format(
         steps=", ".join(["%s"] * len(steps)),
@@ -109,7 +115,7 @@ def claim(
         # Who crashed alone comes last: kills at random seldom meet the same one twice in a row.
         first=f"{_CRASHES}, due_at" if suspects else "due_at",
         alone="TRUE" if suspects else "FALSE",
-        suspected=suspected(),
+        suspected=suspected(steps[0]),
         crashes=_CRASHES,
         columns=", ".join(
             f"runs_task.{field.column}"
@@ -143,10 +149,10 @@ def any_suspect(step: Step, *, now: datetime) -> bool:
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         if step == Step.SUBMIT:
-            cursor.execute(_ANY_SUSPECT_TO_SUBMIT, [moment, suspected()])
+            cursor.execute(_ANY_SUSPECT_TO_SUBMIT, [moment, suspected(step)])
         else:
             sql = _ANY_SUSPECT.format(crashes=_CRASHES)
-            cursor.execute(sql, [step, moment, moment, suspected()])
+            cursor.execute(sql, [step, moment, moment, suspected(step)])
         return cursor.fetchone() is not None
 
 
@@ -403,23 +409,25 @@ def status_of(run: Run) -> Status:
 
 def is_poison(task: Task) -> bool:
     """Whether enough workers have died over it, the last two of them over nothing else."""
-    enough: int = settings.POISON_AFTER
-    return task.crashes >= enough
+    return task.crashes >= suspected(task.step) + 2
 
 
 def poisoned(task: Task, attempt: Attempt | None, attempt_values: Mapping[str, Any]) -> Move:
-    """The end of a task over which worker after worker died; a finished video stays to be fetched."""
-    paid = task.step == Step.DOWNLOAD
+    """The end of a task over which worker after worker died; a paid job stays to be asked for or fetched."""
     message = (
         f"Set aside: {task.crashes} workers died one after the other while they worked on it, "
         "the last two while they worked on nothing else of its kind. See their logs, then retry."
     )
-    values = {
-        "error_code": "download_failed" if paid else "unknown_error",
-        "error_msg": message,
-        "retryable": paid,
-    }
-    after = Status.DOWNLOAD_FAILED if paid else Status.FAILED
+    match task.step:
+        case Step.DOWNLOAD:
+            after, code = Status.DOWNLOAD_FAILED, "download_failed"
+        case Step.POLL | Step.ASK_ONCE:
+            after, code = Status.FAILED, "timeout"
+            message += " A retry asks for the job once more before it pays again."
+        case _:
+            after, code = Status.FAILED, "unknown_error"
+    retryable = code != "unknown_error"
+    values = {"error_code": code, "error_msg": message, "retryable": retryable}
     return Move(
         task,
         after,

@@ -29,8 +29,9 @@ class Armed:
     action: Action = "kill"
     dice: random.Random = field(default_factory=random.Random)
 
-    def hit(self, name: str, prompt: str = "") -> None:
-        if name != self.name or self.text not in prompt or self.dice.random() >= self.probability:
+    def hit(self, name: str, *prompts: str) -> None:
+        meant = not self.text or any(self.text in prompt for prompt in prompts)
+        if name != self.name or not meant or self.dice.random() >= self.probability:
             return
         if self.action == "raise":
             raise FaultHit(name)
@@ -69,6 +70,7 @@ def arm(text: str) -> None:
     _armed = parse(text)
 
 
-def fault(name: str, prompt: str = "") -> None:
+def fault(name: str, *prompts: str) -> None:
+    """`prompts` are those of the work at hand."""
     if _armed is not None:
-        _armed.hit(name, prompt)
+        _armed.hit(name, *prompts)

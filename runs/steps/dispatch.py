@@ -193,9 +193,9 @@ class _Desk:
         free = Q(lease_until=None) | Q(lease_until__lte=self.now)
         due = run.tasks.filter(free, step=Step.SUBMIT, due_at__lte=self.now).only(*_NEEDED)
         if self.suspects:
-            due = due.filter(crashes__gte=lifecycle.suspected())
+            due = due.filter(crashes__gte=lifecycle.suspected(Step.SUBMIT))
         else:
-            due = due.filter(crashes__lt=lifecycle.suspected())
+            due = due.filter(crashes__lt=lifecycle.suspected(Step.SUBMIT))
         # Written to the database's own order of the index, so that ten thousand waiting tasks are not sorted.
         return list(due.order_by("due_at").select_for_update(skip_locked=True)[:limit])
 

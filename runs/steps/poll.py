@@ -62,12 +62,38 @@ class Wait:
 
 def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int:
     """Ask for one batch of due jobs; returns how many there were."""
-    habits = habits or Habits()
-    tasks = lifecycle.claim(
-        [Step.POLL, Step.ASK_ONCE], limit=BATCH, lease=settings.POLL_LEASE_SECONDS, now=now
+    began = time.monotonic()
+    tasks = _claim(now, suspects=False)
+    _ask_for(client, tasks, now, habits or Habits())
+    # A job at whose polls workers died is asked for with nothing beside it.
+    now += timedelta(seconds=time.monotonic() - began)
+    alone = _claim(now, suspects=True)
+    poison = [task for task in alone if lifecycle.is_poison(task)]
+    _set_aside(poison, now)
+    _ask_for(client, [task for task in alone if task not in poison], now, habits or Habits())
+    return len(tasks) + len(alone)
+
+
+def _claim(now: datetime, *, suspects: bool) -> list[Task]:
+    return lifecycle.claim(
+        [Step.POLL, Step.ASK_ONCE],
+        limit=BATCH,
+        lease=settings.POLL_LEASE_SECONDS,
+        now=now,
+        suspects=suspects,
     )
+
+
+def _set_aside(tasks: Sequence[Task], now: datetime) -> None:
+    ended = {"phase": Phase.FAILED, "finished_at": now}
+    attempts = _latest_attempts(tasks)
+    moves = [lifecycle.poisoned(task, attempts[task.pk], ended) for task in tasks]
+    lifecycle.apply_apart(moves, now=now)
+
+
+def _ask_for(client: PollClient, tasks: Sequence[Task], now: datetime, habits: Habits) -> None:
     if not tasks:
-        return 0
+        return
     attempts = _latest_attempts(tasks)
     started = time.monotonic()
     outcomes = dict(zip(tasks, _ask(client, [attempts[task.pk] for task in tasks]), strict=True))
@@ -79,7 +105,7 @@ def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int
         if isinstance(outcome, Working) and outcome.cancelable
     ]
     canceled = cancels.turn(client, unfinished, now)
-    fault("polled_before_write")
+    fault("polled_before_write", *(attempt.prompt for attempt in attempts.values()))
     runs = Run.objects.only("routing_strategy").in_bulk({task.run_id for task in tasks})
     paces = _paces(attempts.values())
     moves, postponed = [], []
@@ -96,7 +122,6 @@ def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int
             postponed.append((task, decided))
     lifecycle.postpone(postponed)
     lifecycle.apply_apart(moves, now=now)
-    return len(tasks)
 
 
 def _note_lateness(tasks: Sequence[Task], answered: datetime) -> None:
@@ -108,6 +133,8 @@ def _note_lateness(tasks: Sequence[Task], answered: datetime) -> None:
 
 def _latest_attempts(tasks: Sequence[Task]) -> dict[UUID, Attempt]:
     """The attempt with the job that is asked for: always a task's newest."""
+    if not tasks:
+        return {}
     keys = [task.pk for task in tasks]
     known = Attempt.objects.filter(task__in=keys, provider_job_id__isnull=False)
     found = known.order_by("number").only(*_NEEDED)

@@ -144,6 +144,25 @@ def test_only_the_download_that_kills_its_workers_is_set_aside(
     assert far_end.summary()["posts"] == 13
 
 
+def test_only_the_poll_that_kills_its_workers_is_set_aside(
+    start: MakeRun, machine: Machine, far_end: Simulator, tmp_path: Path
+) -> None:
+    run = start("poison", *["a city"] * 12, concurrency=50)
+    fault = {"CINEFLOW_FAULT": "polled_before_write@poison:1"}
+    with workers(1, tmp_path, **provider(far_end), **fault) as (worker,):
+        assert deaths_until_the_end(run, worker) == 5
+    run.refresh_from_db()
+    assert (run.completed, run.failed) == (12, 1)
+    task = Task.objects.get(run=run, status=Status.FAILED)
+    assert (task.full_prompt, task.error_code, task.retryable) == ("poison", "timeout", True)
+    assert task.error_msg.startswith("Set aside: 5 workers died one after the other")
+    # Its job is paid: a retry, once the fault is mended, asks for it before it pays again.
+    launch.retry_task(task.pk, now=timezone.now())
+    assert machine.run_to_end(run).status == Status.COMPLETED
+    assert far_end.summary()["posts"] == 13
+    assert_nothing_is_broken()
+
+
 def test_only_the_submit_that_kills_its_workers_is_set_aside(
     start: MakeRun, far_end: Simulator, tmp_path: Path
 ) -> None:
