@@ -53,7 +53,7 @@ def prepare(
     """`url` in place of the call's own. Raises ValueError: `Unspeakable` for a header, else for the address."""
     body, kind = _body(call)
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **kind, **call.headers}
-    headers |= (call.secret_headers if secrets else {}) | (extra or {})
+    headers |= {**(call.secret_headers if secrets else {}), **(extra or {})}
     if not all(value.isascii() and value.isprintable() for value in headers.values()):
         raise Unspeakable
     return Prepared(call.method, _address(url or call.url), headers, body)
@@ -80,7 +80,9 @@ def _body(call: HttpCall) -> tuple[bytes | None, dict[str, str]]:
     """And the header that says of what kind it is."""
     if call.form is not None:
         form, files = _form(call)
-        encoded = requests.Request(call.method, "http://localhost", data=form, files=files).prepare()
+        encoded = requests.Request(
+            call.method, "http://localhost", data=form, files=files
+        ).prepare()
         body = encoded.body.encode() if isinstance(encoded.body, str) else encoded.body
         kind = encoded.headers.get("Content-Type")
         return body, {"Content-Type": kind} if kind else {}

@@ -140,11 +140,12 @@ class Transport:
                 ) as answer,
             ):
                 return await read_whole(answer)
-        except Exception as error:  # noqa: BLE001 - whatever it is, what counts is whether bytes may have gone out
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
+            # Whatever it is, and be it the end of this process: what counts is whether bytes may have gone out.
             passage.cut()
             return self._told(passage, error)
 
-    def _told(self, passage: "_Passage", error: Exception) -> Sent:
+    def _told(self, passage: "_Passage", error: BaseException) -> Sent:
         if not passage.opened:
             failure = Failure(Code.DEPENDENCY_ERROR, f"Could not connect: {reason(error)}.")
             return NotSent(failure, too_late=isinstance(error, TooLate))

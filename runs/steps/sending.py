@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.conf import settings
 
@@ -62,7 +63,7 @@ class Senders:
 
     def send(self, sendings: Sequence[Sending]) -> list[Future[Arrived]]:
         """Of each, in their order, a future for `outcome_of`."""
-        found: dict[int, Future[Arrived]] = {}
+        found: dict[int, Future[Any]] = {}  # of Arrived, or of a part of it
         calls: dict[int, HttpCall] = {}
         for place, sending in enumerate(sendings):
             if sending.task.snapshot["image_url"]:

@@ -1,5 +1,6 @@
 import logging
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -199,6 +200,48 @@ def test_the_deadline_holds_for_a_far_end_that_does_not_read() -> None:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
         outcome = HURRIED.submit(HttpCall("POST", url, form={}, files=files))
     assert isinstance(outcome, SentNoAnswer)
+
+
+def test_what_is_under_way_when_the_process_ends_is_told_as_sent() -> None:
+    transport = Transport(timeout=10)
+    asked = threading.Event()
+
+    def hold(connection: socket.socket) -> None:
+        asked.set()
+        connection.recv(1)
+
+    with far_end(hold) as there:
+        (answer,) = transport.submit_all([paid(there.url)])
+        assert asked.wait(10)
+        transport.close()
+        assert isinstance(answer.result(10), SentNoAnswer)
+    assert len(there.requests) == 1
+
+
+def test_what_is_sent_together_is_answered_each_for_itself(closed_port: int) -> None:
+    with far_end(answer(b"one")) as there, far_end(hang_up) as rude:
+        urls = [there.url, rude.url, f"http://127.0.0.1:{closed_port}/", "no address"]
+        answers = PATIENT.submit_all([paid(url) for url in urls])
+        kinds = [type(each.result(10)) for each in answers]
+    assert kinds == [HttpAnswer, SentNoAnswer, NotSent, NotSent]
+
+
+def read_to_the_end(connection: socket.socket) -> None:
+    connection.settimeout(10)
+    while connection.recv(1 << 20):
+        pass
+
+
+def test_a_deadline_throws_away_what_was_not_taken_yet() -> None:
+    files = {"input_reference": ("start.png", b"\0" * 20_000_000, "image/png")}
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        url = f"http://127.0.0.1:{slow.getsockname()[1]}/"
+        with ThreadPoolExecutor() as pool:
+            sent = pool.submit(HURRIED.submit, HttpCall("POST", url, form={}, files=files))
+            connection, _ = slow.accept()
+            assert isinstance(sent.result(10), SentNoAnswer)
+        with connection, pytest.raises(ConnectionResetError):
+            read_to_the_end(connection)
 
 
 # ---- proxies and secrets -------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from providers.errors import Code, Failure
 from runs import cancel, decisions, launch, lifecycle
 from runs.models import Attempt, Phase, Run, Status, Step, Task
 from runs.steps import dispatch, submit
+from runs.steps.sending import Outcome
 from storyboards import editing
 from storyboards.models import Segment, Storyboard
 from storyboards.schema import PRO_DURATIONS, SegmentChanges, duration_problem
@@ -62,7 +63,7 @@ def rounds(board: MakeBoard) -> Callable[..., Iterator[Run]]:
 Rounds = Callable[..., Iterator[Run]]
 
 
-def answered(outcome: submit.Outcome, *, limit: int = 1000) -> None:
+def answered(outcome: Outcome, *, limit: int = 1000) -> None:
     """As if every due task had been submitted, and this were the answer."""
     moment = now()
     sendings = dispatch.claim(limit, now=moment)

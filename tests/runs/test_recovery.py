@@ -13,7 +13,7 @@ from cineflow.core.errors import Conflict, Invalid
 from providers.models import Provider, Recovery
 from runs import decisions, launch, lifecycle
 from runs.models import Attempt, Phase, Run, Status, Step, Task
-from runs.steps import dispatch, poll, recover, submit
+from runs.steps import dispatch, poll, recover
 from runs.steps.sending import TooLate, send
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun, only_task

@@ -42,7 +42,9 @@ def test_half_as_many_questions_as_at_a_fixed_interval_and_less_late() -> None:
 
 
 @pytest.mark.parametrize("interval", [0.5, 2, 10, 60])
-@pytest.mark.parametrize("learned", [None, TWO_MINUTES, Learned(0.0, 0.0, 0.0), Learned(1.0, 5.0, 300.0)])
+@pytest.mark.parametrize(
+    "learned", [None, TWO_MINUTES, Learned(0.0, 0.0, 0.0), Learned(1.0, 5.0, 300.0)]
+)
 @pytest.mark.parametrize("lot", [0.0, 0.5, 0.999])
 def test_the_bounds_hold(learned: Learned | None, interval: float, lot: float) -> None:
     for elapsed in range(400):
