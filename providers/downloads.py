@@ -67,8 +67,8 @@ class _Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order(Generic[T]):
-    """Write the body of `call` to `target`, within `timeout` seconds, and sync it; what `then` makes of it is the
-    result."""
+    """Write the body of `call` to `target`, within `timeout` seconds from its turn on, and sync it; what `then`
+    makes of it is the result."""
 
     call: HttpCall
     target: Path
@@ -86,7 +86,8 @@ class Downloads:
 
     def __init__(self, proxies: Proxies, *, limit: int) -> None:
         self._proxies = proxies
-        self._loop = Loop("downloads", partial(session, limit=limit, auto_decompress=False))
+        self._slots = asyncio.Semaphore(limit)
+        self._loop = Loop("downloads", partial(session, auto_decompress=False))
         self._finishers = ThreadPoolExecutor(_FINISHERS, thread_name_prefix="finisher")
 
     def start(self, orders: Sequence[Order[T]]) -> list[Future[T]]:
@@ -97,6 +98,11 @@ class Downloads:
         self._finishers.shutdown(wait=False, cancel_futures=True)
 
     async def _fetched(self, session: aiohttp.ClientSession, *, order: Order[T]) -> T:
+        # In turn, so that the first come is the first whole: the wire shared among all would bring all at the end.
+        async with self._slots:
+            return await self._written(session, order)
+
+    async def _written(self, session: aiohttp.ClientSession, order: Order[T]) -> T:
         with order.target.open("wb") as file:
             try:
                 async with asyncio.timeout(order.timeout):

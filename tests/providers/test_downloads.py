@@ -1,4 +1,6 @@
 import hashlib
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -6,7 +8,7 @@ import pytest
 from providers.base import HttpCall
 from providers.downloads import redirected
 from providers.errors import Code
-from providers.http import Downloaded, DownloadError, Transport
+from providers.http import Downloaded, DownloadError, Order, Transport
 from tests.providers.downloading import downloaded
 from tests.providers.far_end import (
     Behaviour,
@@ -259,3 +261,21 @@ def test_a_full_disk_is_not_taken_for_a_broken_wire(tmp_path: Path) -> None:
     with far_end(video()) as there, pytest.raises(OSError, match="No such file"):
         fetch(there.url, tmp_path / "absent" / "take.mp4")
     assert there.requests == []
+
+
+def test_the_time_of_a_download_begins_when_its_turn_has_come(tmp_path: Path) -> None:
+    transport = Transport(timeout=10, downloads=1)
+
+    def slowly(connection: socket.socket) -> None:
+        time.sleep(0.6)
+        video()(connection)
+
+    with far_end(slowly) as there:
+        call = HttpCall("GET", there.url)
+        orders = [
+            Order(call, tmp_path / f"{number}.mp4", 2.5, 10**7, lambda done: done)
+            for number in range(5)
+        ]
+        found = [future.result(10) for future in transport.download_all(orders)]
+    transport.close()
+    assert found == [WHOLE] * 5
