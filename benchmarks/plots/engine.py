@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot
+from matplotlib import pyplot, ticker
 
 _COLOURS = ("#9a9a9a", "#134b5f", "#1f6f8b", "#63b7d6", "#c98a2b", "#b4483c")
 
@@ -18,7 +18,9 @@ def main() -> None:
     figure, (seconds, cpu) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     _bars(seconds, rows, 2, "seconds to the end")
     _bars(cpu, rows, 4, "CPU ms a job")
-    seconds.legend(fontsize=8, frameon=False)
+    figure.legend(
+        *seconds.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False
+    )
     figure.savefig(target, metadata={"Date": None})
 
 
@@ -37,6 +39,8 @@ def _bars(axes: Any, rows: list[list[str]], column: int, title: str) -> None:
     axes.set_xticks(range(len(sizes)), [f"{int(size):,} jobs" for size in sizes])
     axes.set_title(title, fontsize=9)
     axes.set_yscale("log")
+    for of_axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        of_axis(ticker.StrMethodFormatter("{x:g}"))
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
