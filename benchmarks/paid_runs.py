@@ -23,6 +23,7 @@ A_RUN = 1000
 # It learns how long jobs take from those it has made, so let it have made some: the first without knowing
 # anything, so asked for at the plain interval, and more when what it has learned from those is in use.
 _MADE_BEFORE = (10, 50)
+# What a worker knows it keeps so long before it looks again (`_KEEP_SECONDS` in runs/steps/schedule.py).
 _KNOWN_FOR_SECONDS = 15
 _LOOK_EVERY_SECONDS = 0.1
 
@@ -112,7 +113,6 @@ def warm_up(made: Stack, runs: Sequence[dict[str, Any]], plan: Plan) -> None:
     for number in _MADE_BEFORE:
         ids = [create(made, runs[0] | {"range": f"1-{number}"})]
         wait_until(partial(all_ended, made, ids), plan.patience)
-    # What a worker knows it keeps so long before it looks again.
     time.sleep(_KNOWN_FOR_SECONDS)
 
 

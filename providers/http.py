@@ -111,7 +111,7 @@ class Transport:
         return self._downloads.start(orders)
 
     def close(self) -> None:
-        """Ends what is under way."""
+        """Ends what is under way; nothing can be asked of it afterwards."""
         self._submits.close()
         self._downloads.close()
 

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,12 +116,12 @@ def bring(transport: Transport, fetching: Fetching) -> Stored | NotStored:
 def result_of(fetching: Fetching, future: Future[Stored]) -> Stored | NotStored:
     try:
         return future.result()
-    except (Exception, CancelledError) as error:  # noqa: BLE001 - a bug in one must not stop the others
+    except Exception as error:  # noqa: BLE001 - a bug in one must not stop the others
         fetching.scratch.unlink(missing_ok=True)
         return _why_not(fetching, error)
 
 
-def _why_not(fetching: Fetching, error: BaseException) -> NotStored:
+def _why_not(fetching: Fetching, error: Exception) -> NotStored:
     match error:
         case DownloadError():
             return NotStored(str(error), stale=error.failure.http_status in _STALE)

@@ -85,7 +85,9 @@ def _claim(now: datetime, *, suspects: bool) -> list[Task]:
 
 
 def _set_aside(tasks: Sequence[Task], now: datetime) -> None:
-    ended = {"phase": Phase.FAILED, "finished_at": now}
+    # With an error: else it would be taken for a job that had finished, and be learned from.
+    failure = Failure(Code.TIMEOUT, "Worker after worker died while asking for the job.")
+    ended = {"phase": Phase.FAILED, "finished_at": now, **errors.of_attempt(failure)}
     attempts = _latest_attempts(tasks)
     moves = [lifecycle.poisoned(task, attempts[task.pk], ended) for task in tasks]
     lifecycle.apply_apart(moves, now=now)

@@ -18,7 +18,7 @@ from runs.models import Attempt
 LATEST = 50
 # With fewer jobs than this nothing is known.
 FEWEST = 5
-KEEP_SECONDS = 15.0
+_KEEP_SECONDS = 15.0
 _KEEP_NOTHING_SECONDS = 5.0
 # Before the expected time a job is asked for this much more rarely than its interval says.
 _RAREST = 3.0
@@ -115,7 +115,7 @@ class Habits:
     def of(self, attempt: Attempt, now: datetime) -> Learned | None:
         kind = (attempt.provider_id, attempt.provider_model_id, attempt.seconds)
         read_at, learned = self._known.get(kind, (None, None))
-        keep = timedelta(seconds=KEEP_SECONDS if learned else _KEEP_NOTHING_SECONDS)
+        keep = timedelta(seconds=_KEEP_SECONDS if learned else _KEEP_NOTHING_SECONDS)
         if read_at is None or abs(now - read_at) > keep:
             learned = learn(_latest(kind))
             self._known[kind] = now, learned

@@ -65,7 +65,7 @@ class Submitter:
 
     def _write(self, now: datetime, *, begun: float) -> int:
         """Write what was answered. While the database is away it is kept: it may name a job that is paid."""
-        self.unwritten += self._answered()
+        self._take_answers()
         count = len(self.unwritten)
         # They came after `now` was read: what a far end asks to wait is counted from its answer.
         now += timedelta(seconds=time.monotonic() - begun)
@@ -80,12 +80,11 @@ class Submitter:
         self.unwritten = []
         return count
 
-    def _answered(self) -> list[tuple[Sending, Outcome]]:
-        return [
-            (sending, outcome_of(sending, future.result()))
-            for future in arrived(self.pending)
-            if (sending := self.pending.pop(future))
-        ]
+    def _take_answers(self) -> None:
+        """One by one: should one of them trip over a bug, those before it are kept and those after it still wait."""
+        for future in arrived(self.pending):
+            sending = self.pending.pop(future)
+            self.unwritten.append((sending, outcome_of(sending, future.result())))
 
     def close(self) -> None:
         """Let what is on the wire come back, and write it: an answer thrown away is a job nobody owns."""

@@ -55,6 +55,14 @@ def test_a_redirect_is_an_answer(client: PollClient) -> None:
     assert (found.status, elsewhere.requests) == (302, [])
 
 
+def test_a_name_and_password_in_an_address_are_left_out(client: PollClient) -> None:
+    with far_end(answer(b"fine")) as there:
+        url = there.url.replace("http://", "http://somebody:word@")
+        (found,) = client.ask([get(url)], timeout=10)
+    assert isinstance(found, HttpAnswer)
+    assert there.requests[0].headers["authorization"] == "Bearer sk-secret-key"
+
+
 BROKEN: dict[str, tuple[Behaviour, Code]] = {
     "hung up": (hang_up, Code.DEPENDENCY_ERROR),
     "reset": (reset, Code.DEPENDENCY_ERROR),

@@ -66,7 +66,9 @@ class Machine:
         """One dispatch, and all its answers."""
         self.submitter.turn(self.now)
         while self.submitter.pending:
-            submit.write_answers(self.submitter._answered(), now=self.now)
+            self.submitter._take_answers()
+            submit.write_answers(self.submitter.unwritten, now=self.now)
+            self.submitter.unwritten = []
 
     def download(self) -> None:
         self.downloader.turn(self.now)

@@ -1,5 +1,6 @@
 """The paid path, step by step, against a far end that counts what it was asked."""
 
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
@@ -153,6 +154,23 @@ def test_no_post_is_sent_long_after_its_commit(
         Phase.REJECTED,
         Phase.DONE,
     ]
+
+
+def test_an_answer_that_trips_over_a_bug_takes_no_other_with_it(
+    start: MakeRun, machine: Machine, far_end: Simulator
+) -> None:
+    run = start("one", "two", "three", concurrency=3)
+    sendings = dispatch.claim(3, now=machine.now)
+    futures: list[Future[Any]] = [Future() for _ in sendings]
+    futures[0].set_result(Accepted("job-1"))
+    futures[1].set_exception(RuntimeError("a bug"))
+    futures[2].set_result(Accepted("job-3"))
+    machine.submitter.pending = dict(zip(futures, sendings, strict=True))
+    with pytest.raises(RuntimeError):
+        machine.submitter.turn(machine.now)
+    machine.submitter.turn(machine.now)
+    phases = run.attempts.order_by("task__segment_index").values_list("phase", flat=True)
+    assert list(phases) == [Phase.ACCEPTED, Phase.SENDING, Phase.ACCEPTED]
 
 
 def test_a_worker_that_died_while_sending_leaves_a_question_not_a_second_job(

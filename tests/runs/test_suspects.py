@@ -106,16 +106,24 @@ def test_a_suspect_is_fetched_alone(
     assert download.claim(9, now=machine.now, held=others) == []
 
 
+@pytest.mark.parametrize(("step", "suspected"), [(Step.POLL, 3), (Step.DOWNLOAD, 1)])
 def test_deaths_among_others_only_make_a_suspect(
-    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+    start: MakeRun,
+    machine: Machine,
+    far_end: Simulator,
+    settings: Any,
+    step: Step,
+    suspected: int,
 ) -> None:
     start("a city")
     machine.submit()
     machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS)
+    if step == Step.DOWNLOAD:
+        poll.turn(machine.polls, machine.now)
     for _ in range(5):
-        (task,) = lifecycle.claim([Step.POLL], limit=9, lease=30, now=machine.now)
+        (task,) = lifecycle.claim([step], limit=9, lease=30, now=machine.now)
         machine.now += timedelta(seconds=31)
-    assert task.crashes == lifecycle.suspected(Step.POLL) == 3
+    assert task.crashes == suspected
 
 
 def test_of_two_suspects_the_one_that_died_alone_comes_last(

@@ -156,6 +156,7 @@ def test_only_the_poll_that_kills_its_workers_is_set_aside(
     task = Task.objects.get(run=run, status=Status.FAILED)
     assert (task.full_prompt, task.error_code, task.retryable) == ("poison", "timeout", True)
     assert task.error_msg.startswith("Set aside: 5 workers died one after the other")
+    assert task.attempts.get().error_code == "timeout"
     # Its job is paid: a retry, once the fault is mended, asks for it before it pays again.
     launch.retry_task(task.pk, now=timezone.now())
     assert machine.run_to_end(run).status == Status.COMPLETED
