@@ -218,6 +218,18 @@ def test_what_is_under_way_when_the_process_ends_is_told_as_sent() -> None:
     assert len(there.requests) == 1
 
 
+def test_what_is_not_open_yet_when_the_process_ends_is_told_as_not_sent() -> None:
+    transport = Transport(timeout=10)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        (answer,) = transport.submit_all([paid(url)])
+        connection, _ = silent.accept()
+        with connection:
+            connection.recv(1)  # its TLS handshake has begun, and never ends
+            transport.close()
+            assert isinstance(answer.result(10), NotSent)
+
+
 def test_what_is_sent_together_is_answered_each_for_itself(closed_port: int) -> None:
     with far_end(answer(b"one")) as there, far_end(hang_up) as rude:
         urls = [there.url, rude.url, f"http://127.0.0.1:{closed_port}/", "no address"]
