@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,9 @@ def far_end(settings: Any) -> Iterator[Simulator]:
 
 @dataclass
 class Machine:
-    """All lanes of a sweep, turned by hand. Every turn happens `step` seconds after the one before."""
+    """All lanes of a sweep, turned by hand: from now on, every turn `seconds` after the one before."""
 
-    now: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 12, tzinfo=UTC))
+    now: datetime = field(default_factory=timezone.now)
     transport: Transport = field(default_factory=lambda: Transport(timeout=5))
     polls: PollClient = field(default_factory=PollClient)
 
@@ -101,7 +101,7 @@ def machine() -> Iterator[Machine]:
 def patient_machine(settings: Any) -> Iterator[Machine]:
     """In real time, for far ends with a clock of their own; a busy computer makes nothing late in it."""
     settings.SEND_WITHIN_SECONDS = 60
-    made = Machine(now=timezone.now(), transport=Transport(timeout=60))
+    made = Machine(transport=Transport(timeout=60))
     yield made
     made.close()
 

@@ -249,7 +249,7 @@ def test_a_task_that_waits_tells_what_for(
     machine.turn()
     told = told_of(run.tasks.earliest("segment_index"))
     assert told["waiting_for"] == (
-        "Waiting for a provider. openai sora-2: is held until 12:01:30 UTC (slow down)."
+        f"Waiting for a provider. openai sora-2: is held until {until:%H:%M:%S} UTC (slow down)."
     )
     assert told["waiting_until"] == until
     assert (told["provider_id"], told["attempts"]) == (None, [])
