@@ -41,7 +41,7 @@ def of_task(task: Task) -> dict[str, Any]:
         "conform": run.conform,
         "requested_seconds": task.snapshot["duration_seconds"],
         "cost": _cost(attempts),
-        "routing": task.routing,
+        "routing": task.newest_routing,
         **_older_names(task),
     }
 

@@ -1,6 +1,6 @@
 """What the machine does. Rows are the truth; `lifecycle` is the only writer of a status or a phase."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -210,7 +210,7 @@ class Task(models.Model):
     routing = models.JSONField(
         null=True,
         blank=True,
-        help_text="The newest decision: the candidates, and why each was or was not taken.",
+        help_text="What was decided while nobody was asked: it waits, or found no provider. Else see its attempts.",
     )
     progress = models.PositiveSmallIntegerField(null=True, blank=True)
     error_code = models.CharField(max_length=32, blank=True)
@@ -309,6 +309,14 @@ class Task(models.Model):
     @property
     def public_id(self) -> str:
         return ids.show("task", self.id)
+
+    @property
+    def newest_routing(self) -> Any:
+        """The newest decision: the candidates, and why each was or was not taken. An attempt keeps its own."""
+        if self.routing is not None:
+            return self.routing
+        decided = self.attempts.order_by("-number").values_list("routing", flat=True)
+        return decided.first()
 
     @property
     def held_by(self) -> str:

@@ -15,7 +15,7 @@ def of_task(task: Task) -> dict[str, Any]:
         "segment_index": task.segment_index,
         "take": task.take,
         "status": task.status,
-        **(_decision(task.routing) or _undecided(task)),
+        **(_decision(task.newest_routing) or _undecided(task)),
         "waiting_for": _waiting_for(task),
         "waiting_until": task.due_at if _waits_by_itself(task) else None,
         "attempts": [_attempt(attempt) for attempt in task.attempts.order_by("number")],

@@ -236,7 +236,7 @@ class TaskAdmin(StoryAdmin):
 
     @admin.display(description="routing")
     def decision(self, task: Task) -> SafeString | str:
-        return routes.table(task.routing)
+        return routes.table(task.newest_routing)
 
     @admin.display(description="full prompt")
     def prompt(self, task: Task) -> SafeString | str:

@@ -269,7 +269,7 @@ class _Desk:
             "alone": self.suspects,
             "tries": task.tries + 1,
             "waiting_reason": "",
-            "routing": decided.routing,
+            "routing": None,  # the attempt has it; this row is written again and again
             "progress": None,
             "provider_id": choice.provider_id,
             "provider_model_id": choice.provider_model_id,
