@@ -30,8 +30,10 @@ MAX_REDIRECTS = 5
 STALL_SECONDS = 20.0
 PAUSE_SECONDS = 0.2
 _LIMITS = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=STALL_SECONDS)
-# Threads that sync and check what came.
+# Threads that write, sync and check what came.
 _FINISHERS = 4
+# A smaller one comes into memory, and goes to the disk at once: to make a file may take as long as to fetch it.
+_SMALL_BYTES = 1 << 20
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _STATUS_TEXTS = {
@@ -91,32 +93,99 @@ class Downloads:
         self._finishers = ThreadPoolExecutor(_FINISHERS, thread_name_prefix="finisher")
 
     def start(self, orders: Sequence[Order[T]]) -> list[Future[T]]:
-        return self._loop.start([partial(self._fetched, order=order) for order in orders])
+        arrivals = self._loop.start([partial(self._fetched, order=order) for order in orders])
+        promises: list[Future[T]] = [Future() for _ in orders]
+        for order, arrival, promise in zip(orders, arrivals, promises, strict=True):
+            arrival.add_done_callback(partial(self._arrived, order, promise))
+        return promises
 
     def close(self) -> None:
         self._loop.close()
         self._finishers.shutdown(wait=False, cancel_futures=True)
 
-    async def _fetched(self, session: aiohttp.ClientSession, *, order: Order[T]) -> T:
+    async def _fetched(self, session: aiohttp.ClientSession, *, order: Order[Any]) -> "_Whole":
         # In turn, so that the first come is the first whole: the wire shared among all would bring all at the end.
         async with self._slots:
-            return await self._written(session, order)
-
-    async def _written(self, session: aiohttp.ClientSession, order: Order[T]) -> T:
-        with order.target.open("wb") as file:
+            body = _Body(order.target)
             try:
                 async with asyncio.timeout(order.timeout):
-                    done = await _Transfer(order, session, self._proxies, file).run()
+                    done = await _Transfer(order, session, self._proxies, body).run()
             except TimeoutError:
+                body.close()
                 raise _error("The video did not arrive whole in the time it may take.") from None
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._finishers, _finished, file, done, order.then)
+            except BaseException:
+                body.close()
+                raise
+            return _Whole(body, done)
+
+    def _arrived(self, order: Order[T], promise: Future[T], arrival: "Future[_Whole]") -> None:
+        """In the loop's thread, which does not wait for the disk."""
+        if arrival.cancelled():
+            promise.cancel()
+        elif error := arrival.exception():
+            promise.set_exception(error)
+        else:
+            try:
+                finishing = self._finishers.submit(_finish, order, promise, arrival.result())
+            except RuntimeError:  # closed meanwhile
+                promise.cancel()
+            else:
+                finishing.add_done_callback(
+                    lambda ended: promise.cancel() if ended.cancelled() else None
+                )
 
 
-def _finished(file: BinaryIO, done: Downloaded, then: Callable[[Downloaded], T]) -> T:
-    file.flush()
-    os.fsync(file.fileno())
-    return then(done)
+def _finish(order: Order[T], promise: Future[T], whole: "_Whole") -> None:
+    try:
+        whole.body.sync()
+        promise.set_result(order.then(whole.done))
+    except BaseException as error:  # noqa: BLE001 - it belongs to who asked for the file
+        promise.set_exception(error)
+    finally:
+        whole.body.close()
+
+
+class _Body:
+    """What came so far: in memory while it is small, then in the file `target`."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._small = bytearray()
+        self._file: BinaryIO | None = None
+
+    def write(self, chunk: bytes) -> None:
+        self._small += chunk
+        if self._file or len(self._small) > _SMALL_BYTES:
+            self._put()
+
+    def start_over(self) -> None:
+        self._small.clear()
+        if self._file:
+            self._file.seek(0)
+            self._file.truncate()
+
+    def sync(self) -> None:
+        """All of it onto the disk."""
+        file = self._put()
+        file.flush()
+        os.fsync(file.fileno())
+
+    def _put(self) -> BinaryIO:
+        if self._file is None:
+            self._file = self._target.open("wb")
+        self._file.write(self._small)
+        self._small.clear()
+        return self._file
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    body: _Body
+    done: Downloaded
 
 
 class _Transfer:
@@ -127,12 +196,12 @@ class _Transfer:
         order: Order[Any],
         session: aiohttp.ClientSession,
         proxies: Proxies,
-        file: BinaryIO,
+        body: _Body,
     ) -> None:
         self._order = order
         self._session = session
         self._proxies = proxies
-        self._file = file
+        self._body = body
         self._total: int | None = None
         self._start_over()
 
@@ -208,8 +277,7 @@ class _Transfer:
             raise _too_long(self._order.max_bytes)
 
     def _start_over(self) -> None:
-        self._file.seek(0)
-        self._file.truncate()
+        self._body.start_over()
         self._hash = hashlib.sha256()
         self._received = 0
         self._total = None
@@ -217,7 +285,7 @@ class _Transfer:
 
     async def _receive(self, answer: aiohttp.ClientResponse) -> None:
         while chunk := await self._read(answer):
-            self._file.write(chunk)
+            self._body.write(chunk)
             self._hash.update(chunk)
             self._received += len(chunk)
             if self._received > self._order.max_bytes:

@@ -133,7 +133,7 @@ class Sweep:
         downloads = Lane("download", downloader.turn, downloader.close)
         polls = Lane(
             "poll",
-            lambda now: poll.turn(self.polls, now, habits),
+            lambda now: poll.turn(self.polls, now, habits, downloader),
             full=poll.BATCH,
             then=(submits, downloads),
             next_due=lambda now: lifecycle.next_due(Step.POLL, now=now),

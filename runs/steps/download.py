@@ -1,5 +1,6 @@
 """From a finished job to a file that is checked, hashed and on disk. Nothing here is ever paid again."""
 
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
@@ -25,17 +26,39 @@ class Downloader:
         self.fetchers = Fetchers(transport)
         self.pending: dict[Future[Stored], Fetching] = {}
         self.renewed: datetime | None = None
+        self.limit = 0
+        self.handed: deque[Fetching] = deque()
 
     def turn(self, now: datetime) -> int:
         """One pass: write what is here, keep the rest alive, start what is due. Returns how much was done."""
         arrived = self._arrived()
         write(arrived, now=now)
         self._renew(now)
+        suspects = lifecycle.any_suspect(Step.DOWNLOAD, now=now)
         # Where they come fast, more than else at once, so that the wire is not idle while rows are written.
-        limit = settings.DOWNLOADERS + min(2 * len(arrived), 4 * settings.DOWNLOADERS)
-        started = claim(limit, now=now, held=list(self.pending.values()))
-        self.pending |= zip(self.fetchers.fetch(started), started, strict=True)
-        return len(arrived) + len(started) + len(self.pending)
+        most = settings.DOWNLOADERS + min(2 * len(arrived), 4 * settings.DOWNLOADERS)
+        self.limit = 0 if suspects else most
+        started = self._start(self._take_handed())
+        held = list(self.pending.values())
+        started += self._start(claim(most, now=now, held=held, suspects=suspects))
+        return len(arrived) + started + len(self.pending)
+
+    def room(self) -> int:
+        """How many finished jobs another lane may hand over, instead of leaving them to be claimed."""
+        return max(self.limit - len(self.pending) - len(self.handed), 0)
+
+    def hand_over(self, fetchings: Sequence[Fetching]) -> None:
+        """They are claimed already, with the lease of a download. Called by another thread."""
+        self.handed.extend(fetchings)
+
+    def _take_handed(self) -> list[Fetching]:
+        if any(fetching.task.alone for fetching in self.pending.values()):
+            return []
+        return [self.handed.popleft() for _ in range(len(self.handed))]
+
+    def _start(self, fetchings: Sequence[Fetching]) -> int:
+        self.pending |= zip(self.fetchers.fetch(fetchings), fetchings, strict=True)
+        return len(fetchings)
 
     def _arrived(self) -> list[tuple[Fetching, Stored | NotStored]]:
         return [
@@ -49,7 +72,7 @@ class Downloader:
         if self.renewed and now - self.renewed < often:
             return
         self.renewed = now
-        tasks = [fetching.task for fetching in self.pending.values()]
+        tasks = [fetching.task for fetching in (*self.pending.values(), *self.handed)]
         lifecycle.renew(tasks, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now)
 
     def close(self) -> None:
@@ -57,9 +80,15 @@ class Downloader:
         self.fetchers.close()
 
 
-def claim(limit: int, *, now: datetime, held: Sequence[Fetching] = ()) -> list[Fetching]:
-    """As many as go beside those already `held`; a suspect waits until there is none, and then goes alone."""
-    suspects = lifecycle.any_suspect(Step.DOWNLOAD, now=now)
+def claim(
+    limit: int, *, now: datetime, held: Sequence[Fetching] = (), suspects: bool | None = None
+) -> list[Fetching]:
+    """As many as go beside those already `held`; a suspect waits until there is none, and then goes alone.
+
+    `suspects`: whether there is one, where the caller knows.
+    """
+    if suspects is None:
+        suspects = lifecycle.any_suspect(Step.DOWNLOAD, now=now)
     if held and (suspects or any(fetching.task.alone for fetching in held)):
         return []
     tasks = lifecycle.claim(

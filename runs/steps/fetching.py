@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from django.conf import settings
@@ -36,7 +37,7 @@ _LOCAL = (
 _STALE = (401, 403, 404, 410)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fetching:
     """One claimed download."""
 
@@ -44,7 +45,7 @@ class Fetching:
     attempt: Attempt
     folder: str
 
-    @property
+    @cached_property
     def scratch(self) -> Path:
         return outputs.scratch(self.attempt.pk, self.task.fence)
 

@@ -32,7 +32,9 @@ from runs.freezing import thawed
 from runs.lifecycle import Move
 from runs.models import Attempt, Phase, Run, Status, Step, Task
 from runs.steps import cancels, errors
+from runs.steps.download import Downloader
 from runs.steps.failures import after_failure, requeue
+from runs.steps.fetching import Fetching
 from runs.steps.schedule import Habits, Pace, pace_of
 
 logger = logging.getLogger(__name__)
@@ -60,11 +62,19 @@ class Wait:
     after_error: float
 
 
-def turn(client: PollClient, now: datetime, habits: Habits | None = None) -> int:
-    """Ask for one batch of due jobs; returns how many there were."""
+def turn(
+    client: PollClient,
+    now: datetime,
+    habits: Habits | None = None,
+    downloader: Downloader | None = None,
+) -> int:
+    """Ask for one batch of due jobs; returns how many there were.
+
+    A `downloader` with room gets the finished ones at once, under the claim that they have.
+    """
     began = time.monotonic()
     tasks = _claim(now, suspects=False)
-    _ask_for(client, tasks, now, habits or Habits())
+    _ask_for(client, tasks, now, habits or Habits(), downloader)
     # A job at whose polls workers died is asked for with nothing beside it.
     now += timedelta(seconds=time.monotonic() - began)
     alone = _claim(now, suspects=True)
@@ -93,7 +103,13 @@ def _set_aside(tasks: Sequence[Task], now: datetime) -> None:
     lifecycle.apply_apart(moves, now=now)
 
 
-def _ask_for(client: PollClient, tasks: Sequence[Task], now: datetime, habits: Habits) -> None:
+def _ask_for(
+    client: PollClient,
+    tasks: Sequence[Task],
+    now: datetime,
+    habits: Habits,
+    downloader: Downloader | None = None,
+) -> None:
     if not tasks:
         return
     attempts = _latest_attempts(tasks)
@@ -108,7 +124,8 @@ def _ask_for(client: PollClient, tasks: Sequence[Task], now: datetime, habits: H
     ]
     canceled = cancels.turn(client, unfinished, now)
     fault("polled_before_write", *(attempt.prompt for attempt in attempts.values()))
-    runs = Run.objects.only("routing_strategy").in_bulk({task.run_id for task in tasks})
+    needed = Run.objects.only("routing_strategy", "output_folder")
+    runs = needed.in_bulk({task.run_id for task in tasks})
     paces = _paces(attempts.values())
     moves, postponed = [], []
     for task, outcome in outcomes.items():
@@ -123,7 +140,39 @@ def _ask_for(client: PollClient, tasks: Sequence[Task], now: datetime, habits: H
         else:
             postponed.append((task, decided))
     lifecycle.postpone(postponed)
-    lifecycle.apply_apart(moves, now=now)
+    kept = _keep_finished(moves, downloader.room(), now) if downloader else []
+    won = lifecycle.apply_apart(moves, now=now)
+    if downloader:
+        downloader.hand_over(
+            [
+                _fetching(move, attempts[move.task.pk], runs[move.task.run_id])
+                for move in kept
+                if move.task.pk in won
+            ]
+        )
+
+
+def _keep_finished(moves: list[Move], room: int, now: datetime) -> list[Move]:
+    """Of so many finished jobs the move keeps the claim, for their download; these are returned."""
+    lease = {"lease_until": now + timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS)}
+    finished = [place for place, move in enumerate(moves) if _may_be_kept(move)][:room]
+    for place in finished:
+        moves[place] = replace(moves[place], values={**moves[place].values, **lease})
+    return [moves[place] for place in finished]
+
+
+def _may_be_kept(move: Move) -> bool:
+    """A suspect is claimed by its download, when there is nothing beside it."""
+    crashes = move.values.get("crashes", move.task.crashes)
+    return move.kind == "finished" and crashes < lifecycle.suspected(Step.DOWNLOAD)
+
+
+def _fetching(move: Move, attempt: Attempt, run: Run) -> Fetching:
+    """The download of a finished job, its rows as they were just written."""
+    for row, values in ((move.task, move.values), (attempt, move.attempt_values)):
+        for name, value in values.items():
+            setattr(row, name, value)
+    return Fetching(move.task, attempt, run.output_folder)
 
 
 def _note_lateness(tasks: Sequence[Task], answered: datetime) -> None:
@@ -225,7 +274,8 @@ def _our_fault(attempt: Attempt, error: Exception) -> NoAnswer:
 
 def _paces(attempts: Collection[Attempt]) -> dict[tuple[str, str], Pace]:
     kinds = {(attempt.provider_id, attempt.provider_model_id) for attempt in attempts}
-    models = ProviderModel.objects.filter(name__in={name for _, name in kinds})
+    named = ProviderModel.objects.filter(name__in={name for _, name in kinds})
+    models = named.only("provider", "name", "poll_initial_wait_seconds", "poll_interval_seconds")
     known = {(model.provider_id, model.name): model for model in models}
     return {kind: pace_of(known.get(kind)) for kind in kinds}
 

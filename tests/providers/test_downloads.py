@@ -260,7 +260,7 @@ def test_a_redirect_that_is_followed(location: str, url: str) -> None:
 def test_a_full_disk_is_not_taken_for_a_broken_wire(tmp_path: Path) -> None:
     with far_end(video()) as there, pytest.raises(OSError, match="No such file"):
         fetch(there.url, tmp_path / "absent" / "take.mp4")
-    assert there.requests == []
+    assert len(there.requests) == 1
 
 
 def test_the_time_of_a_download_begins_when_its_turn_has_come(tmp_path: Path) -> None:

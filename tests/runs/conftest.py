@@ -59,7 +59,7 @@ class Machine:
         submit.settle(self.now)
         recover.turn(self.polls, self.now)
         notices.turn(self.now)
-        poll.turn(self.polls, self.now)
+        poll.turn(self.polls, self.now, downloader=self.downloader)
         self.download()
 
     def submit(self) -> None:

@@ -2,13 +2,15 @@
 
 import errno
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runs import launch, outputs
-from runs.models import Attempt, Phase, Status, Task
+from runs import launch, lifecycle, outputs
+from runs.models import Attempt, Phase, Status, Step, Task
+from runs.steps import download, poll
 from tests.providers.simulated import Simulator
 from tests.runs.conftest import Machine, MakeRun, only_task
 
@@ -81,3 +83,98 @@ def test_a_scratch_file_is_gone_whatever_happens(
 ) -> None:
     machine.run_to_end(start("a city [[sim:fetch=html]]", "a river"))
     assert list(Path(settings.DATA_DIR, "tmp").iterdir()) == []
+
+
+# ---- handed over by the poll that found them finished ----------------------------------------------
+
+
+def find_finished(machine: Machine, settings: Any) -> None:
+    machine.submit()
+    machine.now += timedelta(seconds=settings.POLL_INITIAL_WAIT_SECONDS)
+    poll.turn(machine.polls, machine.now, downloader=machine.downloader)
+
+
+def test_a_finished_job_is_fetched_under_the_claim_of_its_poll(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    machine.downloader.turn(machine.now)
+    run = start("a city")
+    find_finished(machine, settings)
+    held = only_task(run)
+    lease = timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS)
+    assert (held.step, held.lease_until) == (Step.DOWNLOAD, machine.now + lease)
+    assert download.claim(9, now=machine.now) == []
+    machine.download()
+    task = only_task(run)
+    assert (task.status, task.fence) == (Status.COMPLETED, held.fence)
+    assert [event.kind for event in run.events.order_by("number")][-2:] == ["finished", "stored"]
+
+
+def test_what_a_downloader_has_no_room_for_is_left_to_be_claimed(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    settings.DOWNLOADERS = 2
+    machine.downloader.turn(machine.now)
+    run = start(*["a city"] * 5, concurrency=9)
+    find_finished(machine, settings)
+    held = run.tasks.filter(step=Step.DOWNLOAD, lease_until__isnull=False)
+    assert (held.count(), machine.downloader.room()) == (2, 0)
+    assert len(download.claim(9, now=machine.now)) == 3
+
+
+def test_what_was_handed_to_a_worker_that_died_is_claimed_by_another(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    machine.downloader.turn(machine.now)
+    run = start("a city")
+    find_finished(machine, settings)
+    machine.downloader.handed.clear()
+    machine.now += timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS + 1)
+    (again,) = download.claim(9, now=machine.now)
+    assert again.task.crashes == 1
+    machine.now += timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS + 1)
+    assert machine.run_to_end(run).status == Status.COMPLETED
+    assert far_end.summary()["posts"] == 1
+
+
+def test_what_is_handed_over_is_kept_while_it_waits(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    machine.downloader.turn(machine.now)
+    run = start("a city")
+    find_finished(machine, settings)
+    later = machine.now + timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS / 2)
+    machine.downloader.turn(later)
+    assert only_task(run).lease_until == later + timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS)
+    machine.download()
+    assert only_task(run).status == Status.COMPLETED
+
+
+def test_nothing_is_handed_over_while_a_suspect_waits_for_its_turn(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    suspected = start("a city")
+    find_finished(machine, settings)
+    suspected.tasks.update(crashes=1)
+    machine.downloader.turn(machine.now)
+    assert machine.downloader.room() == 0
+    machine.download()
+    assert only_task(suspected).status == Status.COMPLETED
+
+
+def test_a_suspect_that_asked_for_a_fresh_address_is_not_handed_over(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    run = start("a city [[sim:fetch=403*1]]")
+    find_finished(machine, settings)
+    machine.downloader.turn(machine.now)
+    machine.download()
+    assert only_task(run).step == Step.POLL
+    run.tasks.update(crashes=1)
+    assert machine.downloader.room() > 0
+    machine.now += timedelta(seconds=60)
+    poll.turn(machine.polls, machine.now, downloader=machine.downloader)
+    task = only_task(run)
+    assert (task.step, task.lease_until, task.crashes) == (Step.DOWNLOAD, None, 1)
+    assert lifecycle.any_suspect(Step.DOWNLOAD, now=machine.now)
+    assert machine.run_to_end(run).status == Status.COMPLETED
