@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from providers import downloads
 from providers.base import HttpCall
 from providers.downloads import redirected
 from providers.errors import Code
@@ -28,6 +29,12 @@ HALF = len(VIDEO) // 2
 SHA256 = hashlib.sha256(VIDEO).hexdigest()
 WHOLE = Downloaded(len(VIDEO), SHA256, "video/mp4")
 TRANSPORT = Transport(timeout=10)
+
+
+@pytest.fixture(autouse=True, params=[len(VIDEO), 1000], ids=["in memory", "in its file"])
+def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the video comes into memory first, or there is soon too much of it for that."""
+    monkeypatch.setattr(downloads, "_SMALL_BYTES", request.param)
 
 
 @pytest.fixture

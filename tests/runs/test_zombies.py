@@ -160,10 +160,12 @@ def test_a_late_poll_is_not_written(
 ) -> None:
     run = accepted(start, machine, directive)
     after_it = machine.now + timedelta(seconds=settings.POLL_LEASE_SECONDS + 1)
+    machine.downloader.turn(machine.now)
     zombie = Sleeper(lambda: poll.turn(machine.polls, after_it), asks_first=asks_first)
-    poll.turn(zombie, machine.now)
+    poll.turn(zombie, machine.now, downloader=machine.downloader)
     zombie.close()
     assert (zombie.asked, rows()) == (ZOMBIES, zombie.found)
+    assert not machine.downloader.handed
     assert_sound(run)
 
 
