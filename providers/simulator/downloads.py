@@ -52,9 +52,10 @@ async def send_clip(request: web.Request, job: Job, fault: Fault | None) -> web.
 
 async def _file(job: Job) -> bytes:
     order = job.order
-    return await asyncio.to_thread(
-        clips.clip, width=order.width, height=order.height, seconds=order.seconds, job_id=job.id
-    )
+    shape = {"width": order.width, "height": order.height, "seconds": order.seconds}
+    if clips.is_rendered(**shape):
+        return clips.clip(**shape, job_id=job.id)
+    return await asyncio.to_thread(clips.clip, **shape, job_id=job.id)
 
 
 def _whole_or_range(request: web.Request, body: bytes) -> web.Response:
