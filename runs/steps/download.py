@@ -27,34 +27,37 @@ class Downloader:
         self.pending: dict[Future[Stored], Fetching] = {}
         self.renewed: datetime | None = None
         self.limit = 0
-        self.handed: deque[Fetching] = deque()
+        self.handed: deque[Fetching] = deque()  # the only thing that another thread touches
+        self.waiting: list[Fetching] = []
 
     def turn(self, now: datetime) -> int:
         """One pass: write what is here, keep the rest alive, start what is due. Returns how much was done."""
         arrived = self._arrived()
         write(arrived, now=now)
+        self.waiting += [self.handed.popleft() for _ in range(len(self.handed))]
         self._renew(now)
         suspects = lifecycle.any_suspect(Step.DOWNLOAD, now=now)
         # Where they come fast, more than else at once, so that the wire is not idle while rows are written.
         most = settings.DOWNLOADERS + min(2 * len(arrived), 4 * settings.DOWNLOADERS)
         self.limit = 0 if suspects else most
-        started = self._start(self._take_handed())
+        started = self._start(self._take_waiting())
         held = list(self.pending.values())
         started += self._start(claim(most, now=now, held=held, suspects=suspects))
         return len(arrived) + started + len(self.pending)
 
     def room(self) -> int:
         """How many finished jobs another lane may hand over, instead of leaving them to be claimed."""
-        return max(self.limit - len(self.pending) - len(self.handed), 0)
+        return max(self.limit - len(self.pending) - len(self.waiting) - len(self.handed), 0)
 
     def hand_over(self, fetchings: Sequence[Fetching]) -> None:
         """They are claimed already, with the lease of a download. Called by another thread."""
         self.handed.extend(fetchings)
 
-    def _take_handed(self) -> list[Fetching]:
+    def _take_waiting(self) -> list[Fetching]:
         if any(fetching.task.alone for fetching in self.pending.values()):
             return []
-        return [self.handed.popleft() for _ in range(len(self.handed))]
+        taken, self.waiting = self.waiting, []
+        return taken
 
     def _start(self, fetchings: Sequence[Fetching]) -> int:
         self.pending |= zip(self.fetchers.fetch(fetchings), fetchings, strict=True)
@@ -72,7 +75,7 @@ class Downloader:
         if self.renewed and now - self.renewed < often:
             return
         self.renewed = now
-        tasks = [fetching.task for fetching in (*self.pending.values(), *self.handed)]
+        tasks = [fetching.task for fetching in (*self.pending.values(), *self.waiting)]
         lifecycle.renew(tasks, lease=settings.DOWNLOAD_LEASE_SECONDS, now=now)
 
     def close(self) -> None:

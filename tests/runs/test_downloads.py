@@ -150,6 +150,26 @@ def test_what_is_handed_over_is_kept_while_it_waits(
     assert only_task(run).status == Status.COMPLETED
 
 
+def test_what_was_handed_over_waits_for_a_suspect_that_is_fetched_alone(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    suspected = start("a city [[sim:fetch=slow:0.5]]")
+    find_finished(machine, settings)
+    machine.downloader.turn(machine.now)  # learns that it has room
+    other = start("a river")
+    find_finished(machine, settings)
+    alone = machine.downloader.pending.values()
+    for fetching in alone:
+        fetching.task.alone = True
+    later = machine.now + timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS / 2)
+    machine.downloader.turn(later)
+    assert [fetching.task.run_id for fetching in alone] == [suspected.pk]
+    lease = timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS)
+    assert only_task(other).lease_until == later + lease
+    machine.run_to_end(suspected)
+    assert machine.run_to_end(other).status == Status.COMPLETED
+
+
 def test_nothing_is_handed_over_while_a_suspect_waits_for_its_turn(
     start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
 ) -> None:
