@@ -32,8 +32,8 @@ PAUSE_SECONDS = 0.2
 _LIMITS = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=STALL_SECONDS)
 # Threads that write, sync and check what came.
 _FINISHERS = 4
-# A smaller one comes into memory, and goes to the disk at once: to make a file may take as long as to fetch it.
-_SMALL_BYTES = 1 << 20
+# A smaller one comes into memory first: to make a file may take as long as to fetch it, and the loop must not wait.
+_SMALL_BYTES = 1 << 18
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _STATUS_TEXTS = {
