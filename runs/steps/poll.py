@@ -140,7 +140,9 @@ def _ask_for(
         else:
             postponed.append((task, decided))
     lifecycle.postpone(postponed)
-    kept = _keep_finished(moves, downloader.room(), now) if downloader else []
+    # From here on, not from `now`: one slow answer among them may have taken longer than the lease.
+    written = now + timedelta(seconds=time.monotonic() - started)
+    kept = _keep_finished(moves, downloader.room(), written) if downloader else []
     won = lifecycle.apply_apart(moves, now=now)
     if downloader:
         downloader.hand_over(

@@ -2,12 +2,16 @@
 
 import errno
 import os
+import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from providers.base import HttpAnswer, HttpCall, NoAnswer
+from providers.http import PollClient
 from runs import launch, lifecycle, outputs
 from runs.models import Attempt, Phase, Status, Step, Task
 from runs.steps import download, poll
@@ -101,13 +105,31 @@ def test_a_finished_job_is_fetched_under_the_claim_of_its_poll(
     run = start("a city")
     find_finished(machine, settings)
     held = only_task(run)
-    lease = timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS)
-    assert (held.step, held.lease_until) == (Step.DOWNLOAD, machine.now + lease)
+    assert held.step == Step.DOWNLOAD
     assert download.claim(9, now=machine.now) == []
     machine.download()
     task = only_task(run)
     assert (task.status, task.fence) == (Status.COMPLETED, held.fence)
     assert [event.kind for event in run.events.order_by("number")][-2:] == ["finished", "stored"]
+
+
+class Slow(PollClient):
+    def ask(self, calls: Sequence[HttpCall], *, timeout: float) -> list[HttpAnswer | NoAnswer]:
+        time.sleep(0.2)
+        return super().ask(calls, timeout=timeout)
+
+
+def test_the_lease_of_what_is_handed_over_begins_after_the_polls(
+    start: MakeRun, machine: Machine, far_end: Simulator, settings: Any
+) -> None:
+    machine.downloader.turn(machine.now)
+    machine.polls = Slow()
+    run = start("a city")
+    find_finished(machine, settings)
+    until = only_task(run).lease_until
+    assert until is not None
+    assert until - machine.now >= timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS + 0.2)
+    assert machine.run_to_end(run).status == Status.COMPLETED
 
 
 def test_what_a_downloader_has_no_room_for_is_left_to_be_claimed(
@@ -129,7 +151,7 @@ def test_what_was_handed_to_a_worker_that_died_is_claimed_by_another(
     run = start("a city")
     find_finished(machine, settings)
     machine.downloader.handed.clear()
-    machine.now += timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS + 1)
+    machine.now += timedelta(seconds=2 * settings.DOWNLOAD_LEASE_SECONDS)
     (again,) = download.claim(9, now=machine.now)
     assert again.task.crashes == 1
     machine.now += timedelta(seconds=settings.DOWNLOAD_LEASE_SECONDS + 1)
