@@ -254,6 +254,13 @@ def test_a_task_that_waits_tells_what_for(
     assert told["waiting_until"] == until
     assert (told["provider_id"], told["attempts"]) == (None, [])
     assert whys(told)["preview preview"] == "makes 25 s, not 4 s"
+    machine.run_to_end(run)
+    # What it waited by is not its newest decision any more.
+    task = run.tasks.earliest("segment_index")
+    told = told_of(task)
+    (attempt,) = told["attempts"]
+    assert {name: told[name] for name in attempt["decision"]} == attempt["decision"]
+    assert metadata.of_task(task)["routing"]["provider_id"] == "openai"
 
 
 def test_a_task_that_its_run_holds_tells_so(
